@@ -1,0 +1,9 @@
+export type {
+  Command,
+  CommandContext,
+  CommandInput,
+  OptionSpec,
+  Outcome,
+  Places,
+} from './command.ts'
+export type { Progress } from './progress.ts'
