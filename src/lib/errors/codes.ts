@@ -1,5 +1,7 @@
 import type { CodeRow, CodeTable } from './coded-error.ts'
+import { ATTEST_CODES } from './codes/attest.ts'
 import { GENERAL_CODES } from './codes/general.ts'
+import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
 
 /**
  * Every stable code of CLI, broker and agent. One file an area in `codes/`;
@@ -7,6 +9,8 @@ import { GENERAL_CODES } from './codes/general.ts'
  */
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
+  ...TEE_DEVICE_CODES,
+  ...ATTEST_CODES,
 }
 
 /** The table's row of a code; undefined for a code that is not ours. */
