@@ -1,0 +1,40 @@
+import { dlopen, getInt32 } from 'node:ffi'
+
+/**
+ * The C functions that we call and Node does not offer. Every signature below is plain integers and
+ * pointers, as `man 2` of x86-64 and arm64 Linux has them; a wrong one would crash the process, so
+ * this table is the only place where signatures stand. Variadic functions (`fcntl`, `ioctl`, `prctl`,
+ * `syscall`) take a fixed signature on both architectures, because their integer and pointer
+ * arguments travel in registers as those of ordinary functions do.
+ *
+ * A string argument becomes a temporary NUL-terminated copy, and a buffer a pointer that is valid
+ * for this call only: none of these functions keeps a pointer after it returned.
+ */
+const { functions: c } = dlopen(null, {
+  __errno_location: { return: 'pointer', arguments: [] },
+  mount: { return: 'i32', arguments: ['pointer', 'pointer', 'pointer', 'u64', 'pointer'] },
+  umount2: { return: 'i32', arguments: ['pointer', 'i32'] },
+  unshare: { return: 'i32', arguments: ['i32'] },
+  chroot: { return: 'i32', arguments: ['pointer'] },
+  prctl: { return: 'i32', arguments: ['i32', 'u64', 'u64', 'u64', 'u64'] },
+  prlimit: { return: 'i32', arguments: ['i32', 'i32', 'pointer', 'pointer'] },
+  waitpid: { return: 'i32', arguments: ['i32', 'pointer', 'i32'] },
+  fcntl: { return: 'i32', arguments: ['i32', 'i32', 'i64'] },
+  ioctl: { return: 'i32', arguments: ['i32', 'u64', 'pointer'] },
+  close: { return: 'i32', arguments: ['i32'] },
+  syscall: {
+    return: 'i64',
+    arguments: ['i64', 'pointer', 'pointer', 'i64', 'i64', 'i64', 'i64'],
+  },
+})
+
+/** The wrapped functions, for the modules of `platform/` alone. */
+export const libc: typeof c = c
+
+// errno is one word a thread; this module is instantiated once a thread, so the address fits.
+const errnoAt = c.__errno_location()
+
+/** errno of this thread; meaningful only directly after a call that failed. */
+export function errno(): number {
+  return getInt32(errnoAt, 0)
+}

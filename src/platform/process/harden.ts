@@ -1,0 +1,63 @@
+import { readdirSync } from 'node:fs'
+import { check, libc } from '#platform/ffi'
+
+const CLONE_NEWNS = 0x20000
+const MS_REC_PRIVATE = 16384 | (1 << 18)
+const PR_SET_DUMPABLE = 4
+const PR_SET_CHILD_SUBREAPER = 36
+const RLIMIT_CORE = 4
+const F_GETFD = 1
+const F_SETFD = 2
+const FD_CLOEXEC = 1
+
+/**
+ * Moves this thread, and everything it starts later, into a mount namespace of its own where nothing
+ * propagates back. Call it first of all in a program: threads that exist already (libuv's pool after
+ * the first asynchronous file call) stay behind (node-runtime.md 2.2).
+ */
+export function enterPrivateMounts(): void {
+  // Safe: one integer; acts on the calling thread.
+  check(libc.unshare(CLONE_NEWNS), 'unshare', 'the mount namespace')
+  // Safe: strings are copied by the kernel; source, type and data are ignored for a propagation change.
+  check(libc.mount('none', '/', 'none', BigInt(MS_REC_PRIVATE), ''), 'mount', 'private /')
+}
+
+/** No core file and no ptrace or /proc/PID/mem by processes without CAP_SYS_PTRACE. */
+export function forbidDumps(): void {
+  // Safe: integers only.
+  check(libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), 'prctl', 'PR_SET_DUMPABLE')
+  // Safe: struct rlimit64 is two u64; both zero. The kernel reads 16 bytes, the old value is not asked for.
+  check(libc.prlimit(0, RLIMIT_CORE, new Uint8Array(16), null), 'prlimit', 'RLIMIT_CORE')
+}
+
+/** Orphans below this process become its children, so that their exit can be waited for. */
+export function becomeSubreaper(): void {
+  // Safe: integers only; acts on the process.
+  check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1n, 0n, 0n, 0n), 'prctl', 'PR_SET_CHILD_SUBREAPER')
+}
+
+/**
+ * Closes what was inherited above descriptor `last`, and keeps descriptors 3 to `last` from children.
+ * Node opens its own with O_CLOEXEC; what lacks the mark at the start of a program came from outside.
+ */
+export function closeInherited(last: number): void {
+  for (const name of readdirSync('/proc/self/fd')) {
+    const fd = Number(name)
+    if (fd < 3) continue
+    // Safe: integers only; F_GETFD of a closed descriptor is EBADF, nothing more.
+    const flags = libc.fcntl(fd, F_GETFD, 0n)
+    if (flags === -1 || (flags & FD_CLOEXEC) !== 0) continue
+    if (fd > last) {
+      // Safe: not one of Node's (those are close-on-exec), so nobody in this process holds it.
+      libc.close(fd)
+    } else {
+      keepFromChildren(fd)
+    }
+  }
+}
+
+/** Sets FD_CLOEXEC. */
+export function keepFromChildren(fd: number): void {
+  // Safe: integers only.
+  check(libc.fcntl(fd, F_SETFD, BigInt(FD_CLOEXEC)), 'fcntl', `close-on-exec of descriptor ${fd}`)
+}
