@@ -1,6 +1,7 @@
 import type { CodeRow, CodeTable } from './coded-error.ts'
 import { ATTEST_CODES } from './codes/attest.ts'
 import { GENERAL_CODES } from './codes/general.ts'
+import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
 
 /**
@@ -9,6 +10,7 @@ import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
  */
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
+  ...IMAGE_PROTECTION_CODES,
   ...TEE_DEVICE_CODES,
   ...ATTEST_CODES,
 }
