@@ -1,4 +1,5 @@
 export type { CodedErrorOptions, CodeRow, CodeTable } from './coded-error.ts'
 export { CodedError, isCoded } from './coded-error.ts'
+export type { AttestCode } from './codes/attest.ts'
 export type { GeneralCode } from './codes/general.ts'
 export { CODES, codeRow } from './codes.ts'
