@@ -2,7 +2,9 @@ import type { CodeRow, CodeTable } from './coded-error.ts'
 import { ATTEST_CODES } from './codes/attest.ts'
 import { GENERAL_CODES } from './codes/general.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
+import { INIT_DATA_CODES } from './codes/initdata.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
+import { TTRPC_CODES } from './codes/ttrpc.ts'
 
 /**
  * Every stable code of CLI, broker and agent. One file an area in `codes/`;
@@ -10,6 +12,8 @@ import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
  */
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
+  ...TTRPC_CODES,
+  ...INIT_DATA_CODES,
   ...IMAGE_PROTECTION_CODES,
   ...TEE_DEVICE_CODES,
   ...ATTEST_CODES,
