@@ -3,6 +3,7 @@ import { ATTEST_CODES } from './codes/attest.ts'
 import { GENERAL_CODES } from './codes/general.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
+import { OCI_CODES } from './codes/oci.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
 import { TTRPC_CODES } from './codes/ttrpc.ts'
 
@@ -12,6 +13,7 @@ import { TTRPC_CODES } from './codes/ttrpc.ts'
  */
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
+  ...OCI_CODES,
   ...TTRPC_CODES,
   ...INIT_DATA_CODES,
   ...IMAGE_PROTECTION_CODES,
