@@ -1,0 +1,63 @@
+// Bundles each program into dist/NAME.cjs, twice, and refuses if the bytes differ: what is measured
+// must be reproducible. Also writes the metafiles that the boundaries test reads.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { build } from 'esbuild'
+import { PROGRAMS, type Program } from './programs.ts'
+
+const top = dirname(import.meta.dirname)
+const dist = join(top, 'dist')
+const wasm = 'node_modules/@cedar-policy/cedar-wasm/nodejs/cedar_wasm_bg.wasm'
+
+async function bundle(program: Program): Promise<{ code: Uint8Array; metafile: string }> {
+  const result = await build({
+    absWorkingDir: top,
+    entryPoints: [program.entry],
+    outfile: join(dist, `${program.name}.cjs`),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node26',
+    charset: 'utf8',
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    logLevel: 'error',
+    logOverride: { 'empty-import-meta': 'silent' },
+  })
+  const code = result.outputFiles[0]?.contents
+  if (code === undefined) throw new Error(`${program.name}: no output`)
+  return { code, metafile: JSON.stringify(result.metafile) }
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', 'HEAD'], {
+      cwd: top,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+      .toString()
+      .trim()
+  } catch {
+    return 'unknown'
+  }
+}
+
+rmSync(join(dist, 'build.json'), { force: true })
+mkdirSync(join(dist, 'meta'), { recursive: true })
+for (const program of PROGRAMS.filter((p) => existsSync(join(top, p.entry)))) {
+  const [first, second] = [await bundle(program), await bundle(program)]
+  const digest = createHash('sha256').update(first.code).digest('hex')
+  if (createHash('sha256').update(second.code).digest('hex') !== digest) {
+    throw new Error(`${program.name}: two builds differ`)
+  }
+  writeFileSync(join(dist, `${program.name}.cjs`), first.code)
+  writeFileSync(join(dist, 'meta', `${program.name}.json`), first.metafile)
+}
+copyFileSync(join(top, wasm), join(dist, 'cedar_wasm_bg.wasm'))
+const { version } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as {
+  version: string
+}
+writeFileSync(join(dist, 'build.json'), `${JSON.stringify({ version, commit: commit() })}\n`)

@@ -1,0 +1,30 @@
+// A node:test reporter that writes one JSON line: how many passed, failed and were skipped, and why.
+import type { TestEvent } from 'node:test/reporters'
+
+/** What one run of the test runner came to. */
+export interface Counts {
+  passed: number
+  failed: number
+  skipped: { readonly name: string; readonly reason: string }[]
+}
+
+type Source = AsyncIterable<TestEvent>
+
+/** Counts leaves only: a test that holds other tests is not itself one. */
+// biome-ignore lint/style/noDefaultExport: the test runner loads a reporter by its default export
+export default async function* count(source: Source): AsyncGenerator<string> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] }
+  for await (const event of source) {
+    if (event.type !== 'test:pass' && event.type !== 'test:fail') continue
+    const { name, skip, details } = event.data as {
+      name: string
+      skip?: string | boolean
+      details?: { type?: string }
+    }
+    if (skip !== undefined && skip !== false) {
+      counts.skipped.push({ name, reason: skip === true ? 'no reason given' : skip })
+    } else if (event.type === 'test:fail') counts.failed++
+    else if (details?.type !== 'suite') counts.passed++
+  }
+  yield JSON.stringify(counts)
+}

@@ -1,0 +1,15 @@
+/** A program we build: one file each in `dist/`. */
+export interface Program {
+  readonly name: string
+  readonly entry: string
+  /** Runs inside the enclave: its file list is `docs/tcb.md`. */
+  readonly trusted: boolean
+}
+
+/** Every program, in build order. */
+export const PROGRAMS: readonly Program[] = [
+  { name: 'agent', entry: 'src/enclave/agent/main.ts', trusted: true },
+  { name: 'init', entry: 'src/enclave/init/main.ts', trusted: true },
+  { name: 'supervisor', entry: 'src/host/supervisor/main.ts', trusted: false },
+  { name: 'enclave-cc', entry: 'src/cli/main.ts', trusted: false },
+]

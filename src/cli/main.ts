@@ -1,0 +1,99 @@
+import type { CommandContext } from '#lib/command'
+import { CodedError } from '#lib/errors'
+import { resolvePlaces } from './places.ts'
+import { type Input, parseLine } from './program.ts'
+import { startProgress } from './progress.ts'
+import { reportLines, toExit, toReport } from './report.ts'
+import { versionDocument } from './version.ts'
+
+const LEVELS = ['error', 'warn', 'info', 'debug']
+
+async function main(argv: readonly string[]): Promise<number> {
+  if (argv.includes('--version') && !argv.includes('--')) {
+    const version = versionDocument()
+    const text = argv.includes('--json') ? JSON.stringify(version) : `enclave-cc ${version.version}`
+    process.stdout.write(`${text}\n`)
+    return 0
+  }
+  const abort = new AbortController()
+  let caught: NodeJS.Signals | undefined
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      caught ??= name
+      abort.abort(new CodedError('INTERRUPTED', `interrupted by ${name}`))
+    })
+  }
+  const json = argv.includes('--json')
+  try {
+    const parsed = await parseLine(argv, process.env)
+    if (parsed.kind === 'text') {
+      const out = parsed.exitCode === 0 ? process.stdout : process.stderr
+      out.write(parsed.text)
+      return parsed.exitCode
+    }
+    if (parsed.kind === 'usage') {
+      const help = ['enclave-cc', ...parsed.path, '--help'].join(' ')
+      throw new CodedError('USAGE', parsed.message, { next: `see ${help}` })
+    }
+    const { command, input } = parsed
+    const context = contextOf(input, abort.signal)
+    const outcome = await command.run(context, input)
+    if (context.json && outcome.document !== undefined) {
+      process.stdout.write(`${JSON.stringify(outcome.document)}\n`)
+    } else if (outcome.bytes !== undefined && !context.json) {
+      process.stdout.write(outcome.bytes)
+    } else if (!context.json) {
+      const text = outcome.text ?? pretty(outcome.document)
+      if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+    }
+    return outcome.exitCode ?? 0
+  } catch (error) {
+    process.stderr.write(reportLines(toReport(error), json))
+    if (process.env.ENCLAVE_CC_TRACE === '1') console.error(error)
+    return toExit(error, caught)
+  }
+}
+
+function pretty(document: unknown): string {
+  return document === undefined ? '' : JSON.stringify(document, null, 2)
+}
+
+function contextOf(input: Input, signal: AbortSignal): CommandContext {
+  const level = input.global('log-level') ?? 'warn'
+  if (!LEVELS.includes(level)) throw new CodedError('USAGE', `--log-level ${level} is unknown`)
+  const quiet = input.globalFlag('quiet')
+  const format = input.global('log-format') ?? 'text'
+  return {
+    places: resolvePlaces((name) => input.global(name), process.env),
+    env: process.env,
+    signal,
+    json: input.globalFlag('json'),
+    quiet,
+    verbose: input.globalFlag('verbose'),
+    program: { dist: __dirname, node: process.execPath, version: versionDocument().version },
+    stdout: (chunk) => void process.stdout.write(chunk),
+    note: (line) => void (quiet || process.stderr.write(`${line}\n`)),
+    warn: (line) => void process.stderr.write(`${line}\n`),
+    log(at, fields) {
+      if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return
+      const line =
+        format === 'json'
+          ? JSON.stringify({ time: new Date().toISOString(), level: at, ...fields })
+          : `${at}: ${Object.entries(fields)
+              .map(([key, value]) => `${key}=${String(value)}`)
+              .join(' ')}`
+      process.stderr.write(`${line}\n`)
+    },
+    progress: (label) =>
+      startProgress(label, quiet ? { write: () => {} } : process.stderr, () => Date.now()),
+    async stdin() {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
+      return Buffer.concat(chunks)
+    },
+  }
+}
+
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code
+})
