@@ -1,0 +1,1 @@
+export { openSimTee } from './sim/index.ts'

@@ -1,0 +1,1 @@
+export { openSimTee } from './sim-tee.ts'
