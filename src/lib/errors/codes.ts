@@ -3,6 +3,7 @@ import { ATTEST_CODES } from './codes/attest.ts'
 import { GENERAL_CODES } from './codes/general.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
+import { LAYER_CODES } from './codes/layer.ts'
 import { OCI_CODES } from './codes/oci.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
 import { TTRPC_CODES } from './codes/ttrpc.ts'
@@ -17,6 +18,7 @@ export const CODES: CodeTable = {
   ...TTRPC_CODES,
   ...INIT_DATA_CODES,
   ...IMAGE_PROTECTION_CODES,
+  ...LAYER_CODES,
   ...TEE_DEVICE_CODES,
   ...ATTEST_CODES,
 }
