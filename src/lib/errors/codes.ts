@@ -1,5 +1,6 @@
 import type { CodeRow, CodeTable } from './coded-error.ts'
 import { ATTEST_CODES } from './codes/attest.ts'
+import { BUNDLE_CODES } from './codes/bundle.ts'
 import { GENERAL_CODES } from './codes/general.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
@@ -14,6 +15,7 @@ import { TTRPC_CODES } from './codes/ttrpc.ts'
  */
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
+  ...BUNDLE_CODES,
   ...OCI_CODES,
   ...TTRPC_CODES,
   ...INIT_DATA_CODES,
