@@ -1,5 +1,32 @@
 import { dlopen, getInt32 } from 'node:ffi'
 
+/** A pointer argument: a string or bytes for the time of the call, a number for an address, null. */
+export type Pointer = string | Uint8Array | bigint | null
+
+/** The C functions that we call. Results are those of C: -1 is failure, with errno set. */
+export interface Libc {
+  mount(source: Pointer, target: Pointer, type: Pointer, flags: bigint, data: Pointer): number
+  umount2(target: Pointer, flags: number): number
+  unshare(flags: number): number
+  chroot(path: Pointer): number
+  prctl(option: number, a: bigint, b: bigint, c: bigint, d: bigint): number
+  prlimit(pid: number, resource: number, value: Pointer, old: Pointer): number
+  waitpid(pid: number, status: Uint8Array, options: number): number
+  fcntl(fd: number, command: number, argument: bigint): number
+  ioctl(fd: number, request: bigint, argument: Pointer): number
+  close(fd: number): number
+  /** `syscall(number, path, path, …)`, for calls whose first two arguments are pointers. */
+  syscall(
+    number: bigint,
+    a: Pointer,
+    b: Pointer,
+    c: bigint,
+    d: bigint,
+    e: bigint,
+    f: bigint,
+  ): bigint
+}
+
 /**
  * The C functions that we call and Node does not offer. Every signature below is plain integers and
  * pointers, as `man 2` of x86-64 and arm64 Linux has them; a wrong one would crash the process, so
@@ -29,7 +56,7 @@ const { functions: c } = dlopen(null, {
 })
 
 /** The wrapped functions, for the modules of `platform/` alone. */
-export const libc: typeof c = c
+export const libc: Libc = c
 
 // errno is one word a thread; this module is instantiated once a thread, so the address fits.
 const errnoAt = c.__errno_location()

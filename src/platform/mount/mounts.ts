@@ -8,7 +8,7 @@ export const MOUNT_FLAGS = {
   bind: 4096,
   move: 8192,
   rec: 16384,
-  private: 1 << 18,
+  private: 262144,
 } as const
 
 /** One call of mount(2). `flags` is a sum of `MOUNT_FLAGS`, `data` the filesystem's own options. */

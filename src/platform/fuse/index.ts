@@ -1,0 +1,1 @@
+export { cloneFuse, mountFuse } from './device.ts'
