@@ -1,0 +1,148 @@
+import type { FuseRequest } from './frames.ts'
+import { ERRNO } from './frames.ts'
+import type { Attributes, DirectoryEntry } from './replies.ts'
+import {
+  attributesBody,
+  directoryBody,
+  entryBody,
+  initBody,
+  openBody,
+  SEALED_OPEN_FLAGS,
+  statfsBody,
+} from './replies.ts'
+
+/** A file of the directory: its name (ASCII, no slash) and its size in bytes. */
+export interface FlatFile {
+  readonly name: string
+  readonly size: number
+}
+
+/** What to answer: nothing, an errno, a body, or `size` bytes of file number `file` at `offset`. */
+export type FuseAnswer =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'error'; readonly errno: number }
+  | { readonly kind: 'body'; readonly body: Uint8Array }
+  | {
+      readonly kind: 'read'
+      readonly file: number
+      readonly offset: number
+      readonly size: number
+    }
+
+const ROOT = 1n
+const FIRST_FILE = 2n
+const DIRECTORY_MODE = 0o040500
+const FILE_MODE = 0o100400
+const O_ACCMODE = 3
+const EMPTY = new Uint8Array(0)
+
+/**
+ * A read-only directory with a fixed list of files: node 1 is the directory, node 2 + i file i. It
+ * decides every answer and reads no data, so that it can be tested and fuzzed without a kernel.
+ */
+export class FlatDirectory {
+  readonly #files: readonly FlatFile[]
+  readonly #nodes = new Map<string, bigint>()
+  readonly #entries: DirectoryEntry[]
+
+  constructor(files: readonly FlatFile[]) {
+    this.#files = files
+    files.forEach(({ name, size }, i) => {
+      if (!/^[\w.-]{1,255}$/.test(name) || name === '.' || name === '..' || this.#nodes.has(name)) {
+        throw new RangeError(`file name ${JSON.stringify(name)}`)
+      }
+      if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`size of ${name}`)
+      this.#nodes.set(name, FIRST_FILE + BigInt(i))
+    })
+    this.#entries = [
+      { node: ROOT, name: '.', type: 4 },
+      { node: ROOT, name: '..', type: 4 },
+      ...files.map(({ name }, i) => ({ node: FIRST_FILE + BigInt(i), name, type: 8 })),
+    ]
+  }
+
+  /** The answer to one request. */
+  answer(request: FuseRequest): FuseAnswer {
+    switch (request.op) {
+      case 'init':
+        // A kernel with another major version would have to start over; ours all speak 7.
+        return request.major === 7 ? body(initBody(request)) : failure(ERRNO.EINVAL)
+      case 'lookup': {
+        if (request.node !== ROOT) return failure(ERRNO.ENOTDIR)
+        const node = this.#nodes.get(request.name)
+        const attributes = node === undefined ? undefined : this.#attributes(node)
+        return attributes === undefined ? failure(ERRNO.ENOENT) : body(entryBody(attributes))
+      }
+      case 'getattr': {
+        const attributes = this.#attributes(request.node)
+        return attributes === undefined ? failure(ERRNO.ENOENT) : body(attributesBody(attributes))
+      }
+      case 'open':
+        if (request.node === ROOT) return failure(ERRNO.EISDIR)
+        if (this.#file(request.node) === undefined) return failure(ERRNO.ENOENT)
+        if ((request.flags & O_ACCMODE) !== 0) return failure(ERRNO.EROFS)
+        return body(openBody(SEALED_OPEN_FLAGS))
+      case 'opendir':
+        return request.node === ROOT ? body(openBody(0)) : failure(ERRNO.ENOTDIR)
+      case 'read':
+        return this.#read(request.node, request.offset, request.size)
+      case 'readdir': {
+        if (request.node !== ROOT) return failure(ERRNO.ENOTDIR)
+        const count = BigInt(this.#entries.length)
+        const from = Number(request.offset > count ? count : request.offset)
+        return body(directoryBody(this.#entries, from, request.size))
+      }
+      case 'statfs': {
+        const blocks = this.#files.reduce((sum, { size }) => sum + Math.ceil(size / 4096), 0)
+        return body(statfsBody(BigInt(blocks), this.#files.length))
+      }
+      case 'setattr':
+      case 'write':
+      case 'fallocate':
+        return failure(ERRNO.EROFS)
+      case 'flush':
+      case 'release':
+      case 'fsync':
+      case 'destroy':
+        return body(EMPTY)
+      case 'forget':
+      case 'interrupt':
+        return { kind: 'none' }
+      case 'other':
+        return failure(ERRNO.ENOSYS)
+    }
+  }
+
+  #file(node: bigint): FlatFile | undefined {
+    return node < FIRST_FILE || node >= FIRST_FILE + BigInt(this.#files.length)
+      ? undefined
+      : this.#files[Number(node - FIRST_FILE)]
+  }
+
+  #attributes(node: bigint): Attributes | undefined {
+    if (node === ROOT) return { node, size: 0, mode: DIRECTORY_MODE, links: 2 }
+    const file = this.#file(node)
+    return file === undefined ? undefined : { node, size: file.size, mode: FILE_MODE, links: 1 }
+  }
+
+  #read(node: bigint, offset: bigint, size: number): FuseAnswer {
+    const file = this.#file(node)
+    if (file === undefined) return failure(node === ROOT ? ERRNO.EISDIR : ERRNO.ENOENT)
+    if (offset >= BigInt(file.size)) return body(EMPTY)
+    const from = Number(offset)
+    return {
+      kind: 'read',
+      file: Number(node - FIRST_FILE),
+      offset: from,
+      size: Math.min(size, file.size - from),
+    }
+  }
+}
+
+function body(bytes: Uint8Array): FuseAnswer {
+  return { kind: 'body', body: bytes }
+}
+
+function failure(errno: number): FuseAnswer {
+  return { kind: 'error', errno }
+}

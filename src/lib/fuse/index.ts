@@ -1,0 +1,6 @@
+export type { FlatFile, FuseAnswer } from './flat-directory.ts'
+export { FlatDirectory } from './flat-directory.ts'
+export type { FuseRequest, RequestBody } from './frames.ts'
+export { ERRNO, MAX_READ, OPCODE, parseRequest, REPLY_HEADER, REQUEST_BUFFER } from './frames.ts'
+export type { Attributes, DirectoryEntry } from './replies.ts'
+export { replyHeader, writeReplyHeader } from './replies.ts'
