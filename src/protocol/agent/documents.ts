@@ -1,0 +1,45 @@
+/** Answer of Attest. */
+export interface AttestResult {
+  readonly platform: 'simulated' | 'sgx'
+  /** The broker's attestation token, a JWT. */
+  readonly token: string
+  /** The token's claims. */
+  readonly claims: Readonly<Record<string, unknown>>
+  /** The broker's id of the decision, for `enclave-cc kbs explain`. */
+  readonly decisionId?: string
+  /** Base64 of the resource asked for, where the launch policy lets the enclave reveal it. */
+  readonly resource?: string
+}
+
+/** Answer of Prepare, beside the launch id. */
+export interface PrepareResult {
+  /** `sha256:…` of the image's manifest, as verified. */
+  readonly manifestDigest: string
+  /** The reference in full, as judged. */
+  readonly reference: string
+  /** The broker's ids of the decisions taken. */
+  readonly decisionIds: readonly string[]
+  readonly layers: readonly { readonly digest: string; readonly cached: boolean }[]
+  /** Whether the host may see the container's output. */
+  readonly stdio: 'plain' | 'drop'
+}
+
+/** A step of the agent's work, for people; never content of an image. */
+export interface ProgressEvent {
+  /** Grows by one; ask for events after it. */
+  readonly seq: number
+  readonly step:
+    | 'attest'
+    | 'policy'
+    | 'manifest'
+    | 'signature'
+    | 'launch'
+    | 'keys'
+    | 'layer'
+    | 'ready'
+  readonly text?: string
+  /** Bytes so far, for `layer`. */
+  readonly done?: number
+  /** Bytes in all, for `layer`. */
+  readonly total?: number
+}
