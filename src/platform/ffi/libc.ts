@@ -15,6 +15,8 @@ export interface Libc {
   fcntl(fd: number, command: number, argument: bigint): number
   ioctl(fd: number, request: bigint, argument: Pointer): number
   close(fd: number): number
+  flock(fd: number, operation: number): number
+  socketpair(domain: number, type: number, protocol: number, pair: Uint8Array): number
   /** `syscall(number, path, path, …)`, for calls whose first two arguments are pointers. */
   syscall(
     number: bigint,
@@ -49,6 +51,8 @@ const { functions: c } = dlopen(null, {
   fcntl: { return: 'i32', arguments: ['i32', 'i32', 'i64'] },
   ioctl: { return: 'i32', arguments: ['i32', 'u64', 'pointer'] },
   close: { return: 'i32', arguments: ['i32'] },
+  flock: { return: 'i32', arguments: ['i32', 'i32'] },
+  socketpair: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'pointer'] },
   syscall: {
     return: 'i64',
     arguments: ['i64', 'pointer', 'pointer', 'i64', 'i64', 'i64', 'i64'],
