@@ -4,6 +4,7 @@ import { BUNDLE_CODES } from './codes/bundle.ts'
 import { GENERAL_CODES } from './codes/general.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
+import { POLICY_CODES } from './codes/policy.ts'
 import { LAYER_CODES } from './codes/layer.ts'
 import { OCI_CODES } from './codes/oci.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
@@ -19,6 +20,7 @@ export const CODES: CodeTable = {
   ...OCI_CODES,
   ...TTRPC_CODES,
   ...INIT_DATA_CODES,
+  ...POLICY_CODES,
   ...IMAGE_PROTECTION_CODES,
   ...LAYER_CODES,
   ...TEE_DEVICE_CODES,

@@ -1,0 +1,24 @@
+/** Default launch policy: what may run, and what the host may change. */
+export const LAUNCH_DEFAULT = `// What may run, and what the host may change about it.
+
+@id("launch-signed")
+permit (principal, action == Action::"run", resource)
+when { principal.signed };
+
+@id("launch-keys-of-namespace")
+permit (principal, action == Action::"use-key", resource)
+when { principal.signed && context.namespace == resource.namespace };
+
+// Development only: the host of a simulated platform can read memory anyhow.
+@id("launch-reveal-simulated")
+permit (principal, action == Action::"reveal", resource)
+when {
+  context.platform == "simulated" &&
+  context.namespace == resource.namespace &&
+  !(["image-kek", "decryption-key", "credential"].contains(resource.type))
+};
+
+// Everything else the host asks for is refused. To allow, for example, one variable:
+//   @id("my-log-level")
+//   permit (principal, action == Action::"set-env", resource) when { context.name == "LOG_LEVEL" };
+`

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
+import { CodedError, type PolicyCode } from '#lib/errors'
+import { type PolicyRequest, toCedar } from './request.ts'
+import { type PolicyKind, SCHEMAS } from './schema.ts'
+import { validatePolicy } from './validate.ts'
+
+/** A policy text that cannot be used. */
+export class PolicyError extends CodedError<PolicyCode> {}
+
+/** What a policy decided. */
+export interface PolicyDecision {
+  readonly allowed: boolean
+  /**
+   * Ids of the deciding policies: the permits of an allow, the forbids of a deny. Empty on a deny
+   * where no permit matched.
+   */
+  readonly policyIds: readonly string[]
+  /** `POLICY_ERROR` where the request could not be evaluated; such a request is denied. */
+  readonly code?: 'POLICY_ERROR'
+  /** What went wrong, with the policy's id where one is to blame. */
+  readonly errors: readonly { readonly policyId?: string; readonly message: string }[]
+}
+
+const KINDS: Readonly<Record<PolicyKind, readonly string[]>> = {
+  appraise: ['appraise'],
+  release: ['read'],
+  launch: [
+    ...['run', 'use-key', 'set-args', 'set-entrypoint', 'set-env', 'set-user', 'set-workdir'],
+    ...['set-tty', 'set-stdin', 'mount', 'exec', 'attach', 'reveal'],
+  ],
+}
+
+// Cedar keeps parsed texts by name for the life of the process; names are hashes, so that
+// a text is parsed once however often it is used. The count is bounded by what owners set.
+const ready = new Set<string>()
+
+/**
+ * Answers one request with one policy. Deny by default; a forbid outweighs permits.
+ *
+ * *Any* evaluation error and any request outside the schema is a deny with code POLICY_ERROR:
+ * Cedar itself skips a policy that errs, so that a forbid which reads a missing attribute
+ * would otherwise turn into an allow (own-protocols.md 10).
+ *
+ * Throws PolicyError POLICY_INVALID if the text does not pass `validatePolicy`, and TypeError if
+ * the request is not of this kind.
+ */
+export function evaluate(kind: PolicyKind, text: string, request: PolicyRequest): PolicyDecision {
+  if (!KINDS[kind].includes(request.action)) {
+    throw new TypeError(`evaluate: ${request.action} is not a question of the ${kind} policy`)
+  }
+  const policySet = prepare(kind, text)
+  const answer = cedar.statefulIsAuthorized({
+    ...toCedar(request),
+    preparsedSchemaName: kind,
+    validateRequest: true,
+    preparsedPolicySetId: policySet,
+  })
+  if (answer.type === 'failure') {
+    return deny(answer.errors.map(({ message }) => ({ message })))
+  }
+  const { decision, diagnostics } = answer.response
+  if (diagnostics.errors.length > 0) {
+    return deny(diagnostics.errors.map((e) => ({ policyId: e.policyId, message: e.error.message })))
+  }
+  return { allowed: decision === 'allow', policyIds: diagnostics.reason.toSorted(), errors: [] }
+}
+
+function deny(errors: PolicyDecision['errors']): PolicyDecision {
+  const policyIds = errors.flatMap(({ policyId }) => policyId ?? [])
+  return { allowed: false, policyIds, code: 'POLICY_ERROR', errors }
+}
+
+function prepare(kind: PolicyKind, text: string): string {
+  const name = `${kind}-${createHash('sha256').update(text).digest('hex')}`
+  if (ready.has(name)) return name
+  const { problems, policies } = validatePolicy(kind, text)
+  const [first] = problems
+  if (first !== undefined) {
+    const place = `line ${first.line}, column ${first.column}`
+    const message = `reading the ${kind} policy: ${place}: ${first.message}`
+    throw new PolicyError('POLICY_INVALID', message, { details: { problems } })
+  }
+  const schema = ready.has(kind)
+    ? ({ type: 'success' } as const)
+    : cedar.preparseSchema(kind, SCHEMAS[kind])
+  const parsed = cedar.preparsePolicySet(name, { staticPolicies: { ...policies } })
+  if (schema.type === 'failure' || parsed.type === 'failure') {
+    throw new PolicyError('POLICY_INVALID', `reading the ${kind} policy: Cedar refused it`)
+  }
+  ready.add(kind).add(name)
+  return name
+}
