@@ -1,5 +1,13 @@
 import { readSync } from 'node:fs'
-import type { ChunkOpener } from '#platform/chunk-cipher'
+import {
+  CHUNK_SIZE,
+  type ChunkOpener,
+  chunkLength,
+  chunkOffset,
+  chunkSpan,
+  type SealedHeader,
+  TAG_LENGTH,
+} from '#lib/sealed'
 
 /** A sealed layer, opened: what a serving thread needs to read it. All of it was authenticated. */
 export interface SealedFile {
@@ -7,14 +15,8 @@ export interface SealedFile {
   readonly name: string
   /** Descriptor of the ciphertext, shared by the threads of the process. */
   readonly fd: number
-  /** Where chunk 0 starts, in bytes. */
-  readonly dataOffset: number
-  /** Bytes of plaintext; the last chunk may be shorter. */
-  readonly imageLength: number
-  /** Bytes a chunk. */
-  readonly chunkSize: number
+  readonly header: SealedHeader
   readonly key: Uint8Array
-  readonly fileId: Uint8Array
   /** 16 bytes a chunk, in shared memory where several threads serve. */
   readonly tags: Uint8Array
 }
@@ -24,11 +26,9 @@ export type ReadOutcome =
   | { readonly ok: true; readonly data: Uint8Array }
   | { readonly ok: false; readonly chunk: number }
 
-const TAG = 16
-
 /** Bytes that the buffer of `readSealed` needs for reads of up to `size` bytes. */
-export function bufferLength(size: number, chunkSize: number): number {
-  return size + 2 * chunkSize
+export function bufferLength(size: number): number {
+  return size + 2 * CHUNK_SIZE
 }
 
 /**
@@ -43,24 +43,20 @@ export function readSealed(
   offset: number,
   size: number,
 ): ReadOutcome {
-  const end = Math.min(offset + size, file.imageLength)
-  if (offset >= end) return { ok: true, data: buffer.subarray(0, 0) }
-  const first = Math.floor(offset / file.chunkSize)
-  const last = Math.floor((end - 1) / file.chunkSize)
-  const runStart = first * file.chunkSize
-  const runLength = Math.min((last + 1) * file.chunkSize, file.imageLength) - runStart
-  const run = buffer.subarray(0, runLength)
-  const got = readFully(file.fd, run, file.dataOffset + runStart)
-  for (let chunk = first; chunk <= last; chunk += 1) {
-    const from = chunk * file.chunkSize - runStart
-    const to = Math.min(from + file.chunkSize, runLength)
-    const tag = file.tags.subarray(chunk * TAG, chunk * TAG + TAG)
-    if (to > got || !opener.open(chunk, run.subarray(from, to), tag)) {
+  const span = chunkSpan(file.header, offset, size)
+  const run = buffer.subarray(0, span.bytes)
+  const got = readFully(file.fd, run, chunkOffset(span.first))
+  let from = 0
+  for (let chunk = span.first; chunk < span.first + span.count; chunk += 1) {
+    const to = from + chunkLength(file.header, chunk)
+    const tag = file.tags.subarray(chunk * TAG_LENGTH, (chunk + 1) * TAG_LENGTH)
+    if (to > got || !opener.openInPlace(chunk, run.subarray(from, to), tag)) {
       run.fill(0)
       return { ok: false, chunk }
     }
+    from = to
   }
-  return { ok: true, data: run.subarray(offset - runStart, end - runStart) }
+  return { ok: true, data: run.subarray(span.skip, span.skip + span.length) }
 }
 
 function readFully(fd: number, into: Uint8Array, position: number): number {

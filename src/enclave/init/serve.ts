@@ -9,7 +9,7 @@ import {
   replyHeader,
   writeReplyHeader,
 } from '#lib/fuse'
-import type { ChunkOpener } from '#platform/chunk-cipher'
+import type { ChunkOpener } from '#lib/sealed'
 import { createOpensslOpener } from '#platform/chunk-cipher'
 import type { SealedFile } from './sealed-file.ts'
 import { bufferLength, readSealed } from './sealed-file.ts'
@@ -34,14 +34,13 @@ export function serveSealed(
   tampered: (chunk: TamperedChunk) => void,
 ): ServeEnd {
   const directory = new FlatDirectory(
-    files.map(({ name, imageLength }) => ({ name, size: imageLength })),
+    files.map(({ name, header }) => ({ name, size: header.imageLength })),
   )
   const openers = new Map<number, ChunkOpener>()
-  const largest = files.reduce((max, { chunkSize }) => Math.max(max, chunkSize), 0)
   // Allocated once and touched by every request: fresh pages would cost more than the cipher.
   const requestBuffer = new Uint8Array(REQUEST_BUFFER)
-  const data = new Uint8Array(bufferLength(MAX_READ, largest))
-  const header = new Uint8Array(REPLY_HEADER)
+  const data = new Uint8Array(bufferLength(MAX_READ))
+  const replyStart = new Uint8Array(REPLY_HEADER)
   try {
     for (;;) {
       const length = receive(device, requestBuffer)
@@ -63,8 +62,8 @@ export function serveSealed(
           const opener = openerOf(openers, answer.file, file)
           const outcome = readSealed(file, opener, data, answer.offset, answer.size)
           if (outcome.ok) {
-            writeReplyHeader(header, request.unique, outcome.data.length)
-            send(device, [header, outcome.data])
+            writeReplyHeader(replyStart, request.unique, outcome.data.length)
+            send(device, [replyStart, outcome.data])
           } else {
             send(device, [replyHeader(request.unique, 0, ERRNO.EIO)])
             tampered({ file: file.name, chunk: outcome.chunk })
@@ -74,14 +73,14 @@ export function serveSealed(
     }
   } finally {
     data.fill(0)
-    for (const opener of openers.values()) opener[Symbol.dispose]()
+    for (const opener of openers.values()) opener.close()
   }
 }
 
 function openerOf(openers: Map<number, ChunkOpener>, index: number, file: SealedFile): ChunkOpener {
   const known = openers.get(index)
   if (known !== undefined) return known
-  const opener = createOpensslOpener(file.key, file.fileId)
+  const opener = createOpensslOpener(file.key, file.header.fileId)
   openers.set(index, opener)
   return opener
 }

@@ -1,6 +1,5 @@
 import { dlopen } from 'node:ffi'
-import type { ChunkOpener } from './chunk-opener.ts'
-import { checkLengths, NONCE_LENGTH, TAG_LENGTH, writeNonce } from './chunk-opener.ts'
+import { type ChunkOpener, TAG_LENGTH } from '#lib/sealed'
 
 /**
  * The OpenSSL that Node itself carries and exports; signatures as in `openssl/evp.h` of 3.x. No
@@ -23,17 +22,23 @@ const { functions: ssl } = dlopen(null, {
 })
 
 const SET_TAG = 0x11
+const NONCE_LENGTH = 12
+const KEY_LENGTH = 32
+const FILE_ID_LENGTH = 16
 
 /**
- * The opener that decrypts in place with one context for all chunks of a file: a third to a seventh
- * of the reference's time (rootfs.md 4.1). Use it from the thread that made it, and dispose it: the
- * context holds the key schedule, which OpenSSL wipes when it is freed.
+ * A chunk opener that decrypts in place with one context for all chunks of a file: a third to a
+ * seventh of the time of `createChunkOpener`, its reference (rootfs.md 4.1). Use it from the thread
+ * that made it, and close it: the context holds the key schedule, which OpenSSL wipes when it is
+ * freed. A chunk whose tag does not fit is zeroed, since in place means that it was decrypted.
  */
 export function createOpensslOpener(key: Uint8Array, fileId: Uint8Array): ChunkOpener {
-  checkLengths(key, fileId)
-  // Private copies: the callee reads 16 and 12 bytes, which a caller's view could not guarantee later.
+  // OpenSSL reads as many bytes as the algorithm says, whatever the array holds.
+  if (key.length !== KEY_LENGTH) throw new RangeError('the key of a sealed layer has 32 bytes')
+  if (fileId.length !== FILE_ID_LENGTH) throw new RangeError('a file id has 16 bytes')
   const aad = fileId.slice()
-  const nonce = new Uint8Array(NONCE_LENGTH)
+  const nonce = new Uint8Array(NONCE_LENGTH) // its first four bytes stay zero
+  const counter = new DataView(nonce.buffer)
   const length = new Uint8Array(4)
   const last = new Uint8Array(TAG_LENGTH)
   let context = ssl.EVP_CIPHER_CTX_new()
@@ -44,10 +49,11 @@ export function createOpensslOpener(key: Uint8Array, fileId: Uint8Array): ChunkO
     throw new Error('OpenSSL refused the key of a sealed layer')
   }
   return {
-    open(index, chunk, tag) {
-      if (context === 0n) throw new TypeError('the opener was disposed')
-      if (tag.length !== TAG_LENGTH) throw new RangeError('length of a tag')
-      writeNonce(nonce, index)
+    openInPlace(index, chunk, tag) {
+      if (context === 0n) throw new TypeError('the chunk opener is closed')
+      if (tag.length !== TAG_LENGTH) throw new RangeError('a tag has 16 bytes')
+      if (!Number.isSafeInteger(index) || index < 0) throw new RangeError(`chunk ${index}`)
+      counter.setBigUint64(4, BigInt(index))
       // Safe: `context` is live (checked above); the nonce has 12 bytes, GCM's default length.
       const ok =
         ssl.EVP_DecryptInit_ex(context, null, null, null, nonce) === 1 &&
@@ -62,7 +68,7 @@ export function createOpensslOpener(key: Uint8Array, fileId: Uint8Array): ChunkO
       if (!ok) chunk.fill(0)
       return ok
     },
-    [Symbol.dispose]() {
+    close() {
       // Safe: freed once, the address is forgotten at the same moment.
       if (context !== 0n) ssl.EVP_CIPHER_CTX_free(context)
       context = 0n
