@@ -1,0 +1,140 @@
+import { toBase64 } from '#lib/bytes'
+import { integer, object, parseJson, string } from '#lib/json'
+import { encodePem, parseCertificate } from '#lib/x509'
+import type { AuthorityKeys } from './authority-file.ts'
+import type { DeviceFile } from './device-file.ts'
+import { qeIdentity } from './pki/qe-identity.ts'
+import { signedDocument } from './pki/signed-document.ts'
+import { tcbInfo, type Validity } from './pki/tcb-info.ts'
+import { parseRehearsal, type Rehearsal } from './rehearsal.ts'
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+
+/** Collateral counts from an hour ago, so that a verifier's clock may be a little behind. */
+const BACKDATED = HOUR
+
+const LIFETIME = 30 * DAY
+const ROOT_CRL_LIFETIME = 365 * DAY
+
+/** Renewed at half its life: a broker that wants fresher collateral than that must say so. */
+const RENEWED_AFTER = 15 * DAY
+
+/** Expired collateral ended this long ago. */
+const EXPIRED_SINCE = 30 * DAY
+
+/** Collateral as it travels beside the evidence: JSON text, PEM chains and base64 DER. */
+export interface CollateralStrings {
+  readonly tcbInfo: string
+  readonly tcbInfoIssuerChain: string
+  readonly qeIdentity: string
+  readonly qeIdentityIssuerChain: string
+  readonly pckCrl: string
+  readonly rootCaCrl: string
+}
+
+/** One issue of collateral. Issues are numbered and only the newest counts. */
+export interface Issue {
+  /** Also the number of both CRLs: verifiers refuse one below the highest they have seen. */
+  readonly number: number
+  /** tcbEvaluationDataNumber; never falls either. */
+  readonly evaluation: number
+  /** When it was made; milliseconds since 1970. */
+  readonly issuedAt: number
+  /** End of the documents' validity; in the past for a rehearsed expiry. */
+  readonly validUntil: number
+  readonly rehearsal: Rehearsal
+  readonly collateral: CollateralStrings
+}
+
+/** Name of an issue's file. */
+export function issueName(number: number): string {
+  return `issue-${String(number).padStart(10, '0')}.json`
+}
+
+/** The number in a file's name; undefined for other files. */
+export function issueNumber(name: string): number | undefined {
+  const match = /^issue-(\d{10})\.json$/.exec(name)
+  return match === null ? undefined : Number(match[1])
+}
+
+/** True if collateral must be made anew: half its life is over, or the clock stands before it. */
+export function needsRenewal(issue: Issue, now: number): boolean {
+  if (issue.rehearsal.collateral === 'expired') return false
+  return now >= issue.issuedAt + RENEWED_AFTER || now < issue.issuedAt - BACKDATED
+}
+
+/** Signs one issue of collateral. */
+export async function makeIssue(options: {
+  readonly device: DeviceFile
+  readonly keys: AuthorityKeys
+  readonly now: number
+  readonly number: number
+  readonly evaluation: number
+  readonly rehearsal: Rehearsal
+}): Promise<Issue> {
+  const { device, keys, now, number, evaluation, rehearsal } = options
+  const { issueCrl } = await import('./pki/issuer.ts')
+  const from = rehearsal.collateral === 'expired' ? now - EXPIRED_SINCE - LIFETIME : now - BACKDATED
+  const validity: Validity = { from, until: from + LIFETIME }
+  const tcb = { evaluation, validity, tcbDate: device.createdAt }
+  const { certificates } = device
+  const signerChain =
+    encodePem(certificates.tcbSigner, 'CERTIFICATE') + encodePem(certificates.root, 'CERTIFICATE')
+  const platform = tcbInfo({ ...tcb, facts: device.facts, state: rehearsal.tcb })
+  const revoked = rehearsal.pck === 'revoked' ? [parseCertificate(certificates.pck).serial] : []
+  const pckCrl = await issueCrl({
+    issuer: { role: 'pckCa', key: keys.pckCa },
+    number,
+    validity,
+    revoked,
+  })
+  const rootCaCrl = await issueCrl({
+    issuer: { role: 'root', key: keys.root },
+    number,
+    validity: { from, until: from + ROOT_CRL_LIFETIME },
+    revoked: [],
+  })
+  return {
+    number,
+    evaluation,
+    issuedAt: now,
+    validUntil: validity.until,
+    rehearsal,
+    collateral: {
+      tcbInfo: signedDocument('tcbInfo', platform, keys.tcbSigner),
+      tcbInfoIssuerChain: signerChain,
+      qeIdentity: signedDocument('enclaveIdentity', qeIdentity(tcb), keys.tcbSigner),
+      qeIdentityIssuerChain: signerChain,
+      pckCrl: toBase64(pckCrl),
+      rootCaCrl: toBase64(rootCaCrl),
+    },
+  }
+}
+
+/** Text of an issue's file. */
+export function encodeIssueFile(issue: Issue): string {
+  return `${JSON.stringify({ version: 1, ...issue })}\n`
+}
+
+/** Reads an issue's file. FormatError for anything that this version did not write. */
+export function parseIssueFile(bytes: Uint8Array): Issue {
+  const file = object(parseJson(bytes, { name: 'issue' }), 'issue')
+  integer(file.version, 'version', 1, 1)
+  const collateral = object(file.collateral, 'collateral')
+  return {
+    number: integer(file.number, 'number', 1),
+    evaluation: integer(file.evaluation, 'evaluation', 1),
+    issuedAt: integer(file.issuedAt, 'issuedAt'),
+    validUntil: integer(file.validUntil, 'validUntil'),
+    rehearsal: parseRehearsal(file.rehearsal),
+    collateral: {
+      tcbInfo: string(collateral.tcbInfo, 'tcbInfo'),
+      tcbInfoIssuerChain: string(collateral.tcbInfoIssuerChain, 'tcbInfoIssuerChain'),
+      qeIdentity: string(collateral.qeIdentity, 'qeIdentity'),
+      qeIdentityIssuerChain: string(collateral.qeIdentityIssuerChain, 'qeIdentityIssuerChain'),
+      pckCrl: string(collateral.pckCrl, 'pckCrl'),
+      rootCaCrl: string(collateral.rootCaCrl, 'rootCaCrl'),
+    },
+  }
+}
