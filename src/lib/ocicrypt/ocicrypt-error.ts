@@ -2,8 +2,6 @@ import { CodedError } from '#lib/errors'
 
 /** Codes of layer encryption. */
 export type OcicryptCode =
-  | 'RESOURCE_URI_INVALID'
-  | 'LAYER_TYPE_UNSUPPORTED'
   | 'LAYER_OPTIONS_INVALID'
   | 'LAYER_CIPHER_UNSUPPORTED'
   | 'LAYER_MAC_MISMATCH'

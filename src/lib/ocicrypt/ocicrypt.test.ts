@@ -6,10 +6,7 @@ import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { concat, fromBase64, fromHex, toBase64, toHex, utf8 } from '#lib/bytes'
 import {
-  decryptedType,
   decryptLayer,
-  encryptedType,
-  isEncryptedType,
   jweUnwrapper,
   layerCipher,
   OcicryptError,
@@ -17,7 +14,6 @@ import {
   parseDecryptionKey,
   parsePrivateOptions,
   parsePublicOptions,
-  parseResourceUri,
   plainAnnotations,
   publicOptionsOf,
   unwrapLayer,
@@ -252,66 +248,11 @@ test('unwrapLayer() stops when called off, and a defect is not taken for a wrong
   await assert.rejects(unwrapLayer(layer.annotations, [broken]), TypeError)
 })
 
-test('media types gain and lose the suffix, and docker types become OCI types', () => {
-  const oci = 'application/vnd.oci.image.layer.v1.tar'
-  assert.equal(encryptedType(`${oci}+zstd`), `${oci}+zstd+encrypted`)
-  assert.equal(decryptedType(`${oci}+zstd+encrypted`), `${oci}+zstd`)
-  assert.equal(
-    encryptedType('application/vnd.docker.image.rootfs.diff.tar.gzip'),
-    `${oci}+gzip+encrypted`,
-  )
-  assert.equal(isEncryptedType(`${oci}+gzip+encrypted`), true)
-  for (const type of [`${oci}+encrypted`, 'text/plain', `${oci}+gzip+enc`, 'toString']) {
-    assert.throws(() => encryptedType(type), { code: 'LAYER_TYPE_UNSUPPORTED' })
-  }
-  for (const type of [oci, 'text/plain+encrypted', `${oci}+gzip+enc`]) {
-    assert.throws(() => decryptedType(type), { code: 'LAYER_TYPE_UNSUPPORTED' })
-  }
-  assert.throws(() => decryptedType(`${oci}.gzip+enc`), /2019/)
-})
-
 test('plainAnnotations() drops what belongs to encryption and keeps the rest', () => {
   assert.deepEqual(
     plainAnnotations({ ...layer.annotations, 'org.opencontainers.image.encoder': 'x', a: 'b' }),
     { 'org.opencontainers.image.encoder': 'x', a: 'b' },
   )
-})
-
-test('parseResourceUri() takes CoCo spellings and drops the host', () => {
-  for (const text of [
-    'kbs:///acme/image-kek/1',
-    'kbs+resource:///acme/image-kek/1',
-    'kbs://evil.example:8080/acme/image-kek/1',
-  ]) {
-    assert.deepEqual(parseResourceUri(text), {
-      namespace: 'acme',
-      type: 'image-kek',
-      tag: '1',
-      text: 'kbs:///acme/image-kek/1',
-    })
-  }
-})
-
-test('parseResourceUri() refuses what could mean another resource', () => {
-  for (const text of [
-    '/acme/image-kek/1',
-    'acme/image-kek/1',
-    'kbs:///acme/../1',
-    'kbs:///acme/./1',
-    'kbs:///acme/%2e%2e/1',
-    'kbs:///acme/image-kek/1?x=1',
-    'kbs:///acme/image-kek/1/2',
-    'kbs:///acme/image-kek',
-    'kbs:///acme//1',
-    'kbs:///acme/image-kek/',
-    'kbs+pkcs11:///acme/image-kek/1',
-    'kbs:///kbs:///default/key/1',
-    'KBS:///a/b/c',
-    'kbs:///a/b/c\n',
-    '',
-  ]) {
-    assert.throws(() => parseResourceUri(text), { code: 'RESOURCE_URI_INVALID' }, text)
-  }
 })
 
 test('parseDecryptionKey() reads every private form and refuses public halves and weak keys', async () => {

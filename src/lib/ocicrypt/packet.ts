@@ -1,10 +1,10 @@
 import { createDecipheriv, timingSafeEqual } from 'node:crypto'
 import { concat } from '#lib/bytes'
+import { formatResourceUri, parseResourceUri } from '#lib/initdata'
 import { base64, object, optional, parseJson, string } from '#lib/json'
 import { PACKET_SCHEME } from './annotations.ts'
 import { OcicryptError } from './ocicrypt-error.ts'
 import { parsePrivateOptions } from './options.ts'
-import { parseResourceUri } from './resource-uri.ts'
 import { SAMPLE_KEK } from './sample-key.ts'
 import type { UnwrapOptions, Unwrapper } from './unwrap-layer.ts'
 
@@ -52,7 +52,7 @@ export function parsePacket(bytes: Uint8Array): Packet {
   if (wrapType === 'A256GCM' && wrappedData.length < TAG) {
     throw invalid('wrapped_data is shorter than its tag')
   }
-  return { kid: parseResourceUri(text('kid', 1024)).text, wrapType, iv, wrappedData }
+  return { kid: formatResourceUri(parseResourceUri(text('kid', 1024))), wrapType, iv, wrappedData }
 }
 
 /** What decides about keys when packets are opened. */

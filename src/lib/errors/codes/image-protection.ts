@@ -1,13 +1,5 @@
 /** Codes of layer encryption (`#lib/ocicrypt`) and image signatures (`#lib/signing`). */
 export const IMAGE_PROTECTION_CODES = {
-  RESOURCE_URI_INVALID: {
-    meaning: 'A resource URI is not of the form kbs:///namespace/type/tag.',
-    next: 'write the URI as kbs:///namespace/type/tag',
-  },
-  LAYER_TYPE_UNSUPPORTED: {
-    meaning: 'The media type of a layer cannot be encrypted or decrypted.',
-    next: 'rebuild the image with a current tool; OCI tar, tar+gzip and tar+zstd layers work',
-  },
   LAYER_OPTIONS_INVALID: {
     meaning: 'The encryption options of a layer are missing or malformed.',
     next: 'encrypt the image again',
@@ -82,19 +74,19 @@ export const IMAGE_PROTECTION_CODES = {
     meaning: 'A private key is encrypted and its passphrase is missing or wrong.',
     next: 'set ENCLAVE_CC_KEY_PASSWORD, or run the command on a terminal to be asked',
   },
-  POLICY_INVALID: {
+  IMAGE_POLICY_INVALID: {
     meaning: 'A signature policy (policy.json) is malformed.',
     next: 'correct the policy; docs/formats/signature.md lists what is allowed',
   },
-  POLICY_REJECTS: {
+  IMAGE_POLICY_REJECTS: {
     meaning: 'The signature policy rejects every image of this scope.',
     next: 'add a requirement for the repository to the policy',
   },
-  POLICY_REQUIREMENT_UNSUPPORTED: {
+  IMAGE_POLICY_REQUIREMENT_UNSUPPORTED: {
     meaning: 'The signature policy has a requirement that this version cannot check, so it fails.',
     next: 'use sigstoreSigned with keyData or keyDatas',
   },
-  POLICY_KEY_UNAVAILABLE: {
+  IMAGE_POLICY_KEY_UNAVAILABLE: {
     meaning: 'The signature policy names a key file that is not available here.',
     next: 'put the key into the policy with keyData',
   },

@@ -1,7 +1,7 @@
 import { createCipheriv, randomBytes } from 'node:crypto'
 import { concat, toBase64, utf8 } from '#lib/bytes'
+import { formatResourceUri, parseResourceUri } from '#lib/initdata'
 import { checkKek, type PacketKeyOptions } from '../packet.ts'
-import { parseResourceUri } from '../resource-uri.ts'
 
 /** Options of `wrapPacket`. */
 export interface WrapPacketOptions extends PacketKeyOptions {
@@ -20,7 +20,7 @@ export function wrapPacket(
   kek: Uint8Array,
   options: WrapPacketOptions = {},
 ): Uint8Array {
-  const uri = parseResourceUri(kid).text
+  const uri = formatResourceUri(parseResourceUri(kid))
   checkKek(kek, uri, options)
   const iv = (options.random ?? randomBytes)(12)
   const cipher = createCipheriv('aes-256-gcm', kek, iv, { authTagLength: 16 })
