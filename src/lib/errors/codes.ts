@@ -2,11 +2,13 @@ import type { CodeRow, CodeTable } from './coded-error.ts'
 import { ATTEST_CODES } from './codes/attest.ts'
 import { BUNDLE_CODES } from './codes/bundle.ts'
 import { GENERAL_CODES } from './codes/general.ts'
+import { HANDOVER_CODES } from './codes/handover.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
-import { POLICY_CODES } from './codes/policy.ts'
 import { LAYER_CODES } from './codes/layer.ts'
+import { NODE_CODES } from './codes/node.ts'
 import { OCI_CODES } from './codes/oci.ts'
+import { POLICY_CODES } from './codes/policy.ts'
 import { TEE_DEVICE_CODES } from './codes/tee-device.ts'
 import { TTRPC_CODES } from './codes/ttrpc.ts'
 
@@ -17,8 +19,10 @@ import { TTRPC_CODES } from './codes/ttrpc.ts'
 export const CODES: CodeTable = {
   ...GENERAL_CODES,
   ...BUNDLE_CODES,
+  ...NODE_CODES,
   ...OCI_CODES,
   ...TTRPC_CODES,
+  ...HANDOVER_CODES,
   ...INIT_DATA_CODES,
   ...POLICY_CODES,
   ...IMAGE_PROTECTION_CODES,

@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto'
+import { concat, equalBytes, utf8 } from '#lib/bytes'
+import { HandoverError, refused } from './handover-error.ts'
+import {
+  encodeHello,
+  encodeMessage,
+  LAUNCH_ID_LENGTH,
+  type Message,
+  NONCE_LENGTH,
+  type Offer,
+  parseMessage,
+  parseOffer,
+  SESSION_LENGTH,
+} from './message.ts'
+import { type HandoverPayload, parsePayload } from './payload.ts'
+import {
+  type AgentPin,
+  checkAgent,
+  checkEvidence,
+  type HandoverTee,
+  readSelf,
+  type Self,
+} from './peer.ts'
+import {
+  agentReportData,
+  directionKey,
+  extract,
+  initReportData,
+  open,
+  proofOf,
+  seal,
+  type Transcript,
+  transcript1,
+  transcript2,
+  transcript3,
+  transcript4,
+} from './transcript.ts'
+import { type KeyPair, keyPair, sharedSecret, X25519_LENGTH } from './x25519.ts'
+
+/** Options of `createInitiator`. */
+export interface InitiatorOptions {
+  readonly tee: HandoverTee
+  /** 32 bytes from the host; worth nothing to anyone but the init that its agent expects. */
+  readonly launchId: Uint8Array
+  readonly peer: AgentPin
+  /** Fresh random bytes; given by tests and vectors only. */
+  readonly random?: (length: number) => Uint8Array
+}
+
+/** What init has when the handover is complete. */
+export interface HandoverResult extends HandoverPayload {
+  readonly podId: string
+  readonly containerId: string
+  /** `sha256:…` of the image's manifest. */
+  readonly manifestDigest: string
+}
+
+/** Init's side of one handover. Any failure ends it for good: a retry is a new init. */
+export interface Initiator {
+  /** M1. */
+  begin(): Promise<Uint8Array>
+  /** M2 → M3, M4 → M5. Throws HandoverError; anything that does not verify is HANDOVER_REFUSED. */
+  handle(message: Uint8Array): Promise<Uint8Array>
+  /** Keys and configuration, once M4 was opened. */
+  readonly result: HandoverResult | undefined
+}
+
+interface AfterHello {
+  readonly self: Self
+  readonly pair: KeyPair
+  readonly t1: Transcript
+}
+interface AfterOffer {
+  readonly offer: Offer
+  readonly session: Uint8Array
+  readonly t3: Transcript
+  readonly receive: Uint8Array
+  readonly send: Uint8Array
+}
+
+type State =
+  | { readonly at: 'new' | 'busy' | 'done' | 'failed' }
+  | ({ readonly at: 'hello' } & AfterHello)
+  | ({ readonly at: 'offer' } & AfterOffer)
+
+/** Creates init's side. RangeError if `launchId` is not 32 bytes. */
+export function createInitiator(options: InitiatorOptions): Initiator {
+  if (options.launchId.length !== LAUNCH_ID_LENGTH) throw new RangeError('launchId needs 32 bytes')
+  return new InitiatorMachine(options)
+}
+
+class InitiatorMachine implements Initiator {
+  readonly #options: InitiatorOptions
+  #state: State = { at: 'new' }
+  #result: HandoverResult | undefined
+
+  constructor(options: InitiatorOptions) {
+    this.#options = options
+  }
+
+  get result(): HandoverResult | undefined {
+    return this.#result
+  }
+
+  async begin(): Promise<Uint8Array> {
+    if (this.#state.at !== 'new') throw outOfOrder()
+    return this.#step(async () => {
+      const { tee, launchId, random = randomBytes } = this.#options
+      const self = await readSelf(tee)
+      const nonce = random(NONCE_LENGTH)
+      const secret = random(X25519_LENGTH)
+      const pair = keyPair(secret)
+      secret.fill(0)
+      const { publicKey } = pair
+      const m1 = encodeHello({ launchId, nonce, publicKey, targetInfo: self.targetInfo })
+      this.#state = { at: 'hello', self, pair, t1: transcript1(m1) }
+      return encodeMessage({ type: 1, m1 })
+    })
+  }
+
+  async handle(bytes: Uint8Array): Promise<Uint8Array> {
+    const state = this.#state
+    return this.#step(async () => {
+      const message = parse(bytes)
+      if (state.at === 'hello' && message.type === 2) return this.#onOffer(state, message)
+      if (state.at === 'offer' && message.type === 4) return this.#onKeys(state, message.sealed)
+      throw outOfOrder()
+    })
+  }
+
+  async #onOffer(
+    { self, pair, t1 }: AfterHello,
+    { b2, evidence }: Message & { type: 2 },
+  ): Promise<Uint8Array> {
+    const { tee, peer } = this.#options
+    const offer = parseOffer(new Uint8Array(b2))
+    const reportData = agentReportData(t1, b2)
+    const agent = await checkEvidence(tee, self, evidence, offer.targetInfo, reportData)
+    checkAgent(agent, peer)
+    if (!equalBytes(concat(offer.initDataDigest, new Uint8Array(32)), self.report.configId)) {
+      throw refused('the offer names other init-data')
+    }
+    const t2 = transcript2(t1, b2, evidence)
+    const own = await tee.report(offer.targetInfo, initReportData(t2))
+    const prk = extract(t2, sharedSecret(pair.privateKey, offer.publicKey))
+    const proof = proofOf(prk, t2, own)
+    const t3 = transcript3(t2, own, proof)
+    const session = t2.slice(0, SESSION_LENGTH)
+    const receive = directionKey(prk, 'A>I', t3)
+    const send = directionKey(prk, 'I>A', t3)
+    prk.fill(0)
+    this.#state = { at: 'offer', offer, session, t3, receive, send }
+    return encodeMessage({ type: 3, session, evidence: own, proof })
+  }
+
+  async #onKeys(state: AfterOffer, m4: Uint8Array): Promise<Uint8Array> {
+    const { offer, session, t3, receive, send } = state
+    const plain = open(receive, t3, 4, m4)
+    try {
+      const { launchId, ...payload } = parsePayload(plain)
+      if (!equalBytes(launchId, this.#options.launchId)) throw refused('M4 is of another launch')
+      const { podId, containerId, manifestDigest } = offer
+      this.#result = { ...payload, podId, containerId, manifestDigest }
+      const sealed = seal(send, transcript4(t3, m4), 5, utf8('ok'))
+      this.#state = { at: 'done' }
+      return encodeMessage({ type: 5, session, sealed })
+    } finally {
+      plain.fill(0)
+      receive.fill(0)
+      send.fill(0)
+    }
+  }
+
+  /** One message at a time; whatever goes wrong, this init can never be used again. */
+  async #step(run: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const before = this.#state
+    this.#state = { at: 'busy' }
+    try {
+      return await run()
+    } catch (cause) {
+      if (before.at === 'offer') {
+        before.receive.fill(0)
+        before.send.fill(0)
+      }
+      this.#state = { at: 'failed' }
+      throw cause instanceof HandoverError ? cause : refused('the message is not valid', cause)
+    }
+  }
+}
+
+function parse(bytes: Uint8Array): Message {
+  try {
+    return parseMessage(bytes)
+  } catch (cause) {
+    throw refused('the message does not parse', cause)
+  }
+}
+
+function outOfOrder(): HandoverError {
+  return new HandoverError('HANDOVER_STATE', 'taking a handover message: not expected now')
+}

@@ -1,0 +1,341 @@
+import { randomBytes } from 'node:crypto'
+import { concat, equalBytes, equalSecret, fromUtf8, toHex } from '#lib/bytes'
+import { HandoverError, refused } from './handover-error.ts'
+import {
+  encodeMessage,
+  encodeOffer,
+  type Hello,
+  LAUNCH_ID_LENGTH,
+  type Message,
+  NONCE_LENGTH,
+  parseHello,
+  parseMessage,
+  SESSION_LENGTH,
+} from './message.ts'
+import { encodePayload, type HandoverPayload } from './payload.ts'
+import {
+  checkEvidence,
+  checkInit,
+  checkInitTarget,
+  type HandoverTee,
+  type InitPin,
+  readSelf,
+  type Self,
+} from './peer.ts'
+import {
+  agentReportData,
+  directionKey,
+  extract,
+  initReportData,
+  open,
+  proofOf,
+  seal,
+  type Transcript,
+  transcript1,
+  transcript2,
+  transcript3,
+  transcript4,
+} from './transcript.ts'
+import { type KeyPair, keyPair, sharedSecret, X25519_LENGTH } from './x25519.ts'
+
+/** Life of a launch: only NEW takes a handover; SPENT waits for M5; the rest is final. */
+export type LaunchState = 'NEW' | 'SPENT' | 'SERVED' | 'LOST' | 'EXPIRED'
+
+/** A launch that the agent offers to one init. */
+export interface LaunchOffer {
+  readonly podId: string
+  readonly containerId: string
+  /** `sha256:…` of the image's manifest. */
+  readonly manifestDigest: string
+  readonly payload: HandoverPayload
+}
+
+/** Options of `createResponder`. */
+export interface ResponderOptions {
+  readonly tee: HandoverTee
+  readonly peer: InitPin
+  /** SHA-256 of the init-data, 32 bytes. */
+  readonly initDataDigest: Uint8Array
+  /** Milliseconds of a clock that only moves forward. */
+  readonly now: () => number
+  /** Fresh random bytes; given by tests and vectors only. */
+  readonly random?: (length: number) => Uint8Array
+}
+
+/** A launch that ended without being served. */
+export interface EndedLaunch {
+  readonly containerId: string
+  readonly state: 'LOST' | 'EXPIRED'
+}
+
+/** The agent's side of all its handovers. */
+export interface Responder {
+  /** Registers a launch and returns its id, 32 bytes. Keys are copied; the caller wipes its own. */
+  offer(launch: LaunchOffer): Uint8Array
+  /** M1 → M2, M3 → M4, M5 → empty. Throws HandoverError. */
+  handle(message: Uint8Array): Promise<Uint8Array>
+  /** State of a launch, after its clock was looked at. */
+  state(launchId: Uint8Array): LaunchState | undefined
+  /** Ends what is over time, and says what ended that way since the last call. */
+  sweep(): readonly EndedLaunch[]
+  /** Wipes everything. */
+  close(): void
+}
+
+/** Time from offer to M3. */
+const OFFER_MS = 60_000
+/** Time from M4 to M5. */
+const CONFIRM_MS = 30_000
+/** Handovers between M1 and M3, over all launches: each costs a key pair and a report. */
+const MAX_HALF_OPEN = 8
+
+interface Launch {
+  readonly offer: Omit<LaunchOffer, 'payload'>
+  state: LaunchState
+  deadline: number
+  /** Encoded payload with the keys, while NEW. */
+  plain: Uint8Array | undefined
+  /** What was answered, while SPENT. */
+  answer: Answer | undefined
+}
+
+interface Answer {
+  readonly t3: Transcript
+  /** M4 as it went out: a retry gets these bytes, never a second sealing. */
+  readonly message: Uint8Array
+  readonly confirmed: Transcript
+  readonly receive: Uint8Array
+}
+
+interface Session {
+  readonly launch: Launch
+  readonly hello: Hello
+  readonly pair: KeyPair
+  readonly t2: Transcript
+}
+
+/** Creates the agent's side. */
+export function createResponder(options: ResponderOptions): Responder {
+  return new ResponderMachine(options)
+}
+
+class ResponderMachine implements Responder {
+  readonly #options: ResponderOptions
+  readonly #launches = new Map<string, Launch>()
+  readonly #sessions = new Map<string, Session>()
+  #opening = 0
+  #ended: EndedLaunch[] = []
+  #self: Promise<Self> | undefined
+
+  constructor(options: ResponderOptions) {
+    this.#options = options
+  }
+
+  offer({ payload, ...offer }: LaunchOffer): Uint8Array {
+    const id = this.#random(LAUNCH_ID_LENGTH)
+    this.#launches.set(toHex(id), {
+      offer,
+      state: 'NEW',
+      deadline: this.#options.now() + OFFER_MS,
+      plain: encodePayload(id, payload),
+      answer: undefined,
+    })
+    return new Uint8Array(id)
+  }
+
+  async handle(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#expire()
+    try {
+      const message = parseMessage(bytes)
+      if (message.type === 1) return await this.#onHello(message.m1)
+      if (message.type === 3) return await this.#onProof(message)
+      if (message.type === 5) return this.#onConfirm(message)
+    } catch (cause) {
+      throw cause instanceof HandoverError ? cause : refused('the message is not valid', cause)
+    }
+    throw new HandoverError('HANDOVER_STATE', 'taking a handover message: not for the agent')
+  }
+
+  state(launchId: Uint8Array): LaunchState | undefined {
+    this.#expire()
+    return this.#launches.get(toHex(launchId))?.state
+  }
+
+  sweep(): readonly EndedLaunch[] {
+    this.#expire()
+    const ended = this.#ended
+    this.#ended = []
+    return ended
+  }
+
+  close(): void {
+    for (const launch of this.#launches.values()) end(launch, 'EXPIRED')
+    this.#launches.clear()
+    this.#sessions.clear()
+  }
+
+  async #onHello(m1: Uint8Array): Promise<Uint8Array> {
+    // Kept past this call, while the buffer of the frame is not ours.
+    const bytes = new Uint8Array(m1)
+    const hello = parseHello(bytes)
+    const launch = this.#launches.get(toHex(hello.launchId))
+    if (launch === undefined) {
+      throw new HandoverError('HANDOVER_UNKNOWN', 'starting a handover: no such launch')
+    }
+    requireNew(launch)
+    checkInitTarget(hello.targetInfo, this.#options.peer)
+    if (this.#halfOpen() >= MAX_HALF_OPEN) {
+      throw new HandoverError('HANDOVER_BUSY', 'starting a handover: too many are half open')
+    }
+    this.#opening++
+    try {
+      return await this.#open(launch, hello, transcript1(bytes))
+    } finally {
+      this.#opening--
+    }
+  }
+
+  async #open(launch: Launch, hello: Hello, t1: Transcript): Promise<Uint8Array> {
+    const { tee, initDataDigest } = this.#options
+    const self = await this.#ownSelf()
+    const secret = this.#random(X25519_LENGTH)
+    const pair = keyPair(secret)
+    secret.fill(0)
+    const b2 = encodeOffer({
+      nonce: this.#random(NONCE_LENGTH),
+      publicKey: pair.publicKey,
+      targetInfo: self.targetInfo,
+      ...launch.offer,
+      initDataDigest,
+    })
+    const evidence = await tee.report(hello.targetInfo, agentReportData(t1, b2))
+    requireNew(launch)
+    const t2 = transcript2(t1, b2, evidence)
+    this.#sessions.set(toHex(t2.subarray(0, SESSION_LENGTH)), { launch, hello, pair, t2 })
+    return encodeMessage({ type: 2, b2, evidence })
+  }
+
+  async #onProof(message: Message & { type: 3 }): Promise<Uint8Array> {
+    const { launch, hello, pair, t2 } = this.#session(message.session)
+    const evidence = new Uint8Array(message.evidence)
+    const proof = new Uint8Array(message.proof)
+    const t3 = transcript3(t2, evidence, proof)
+    if (launch.state !== 'NEW') return resend(launch, t3)
+    const { tee, peer } = this.#options
+    const self = await this.#ownSelf()
+    const init = await checkEvidence(tee, self, evidence, hello.targetInfo, initReportData(t2))
+    checkInit(init, peer)
+    const prk = extract(t2, sharedSecret(pair.privateKey, hello.publicKey))
+    try {
+      if (!equalSecret(proofOf(prk, t2, evidence), proof)) throw refused('F is wrong')
+      // From here to the return nothing waits: two proofs cannot both find the launch NEW.
+      this.#expire()
+      return launch.state === 'NEW' ? this.#spend(launch, prk, t3) : resend(launch, t3)
+    } finally {
+      prk.fill(0)
+    }
+  }
+
+  #spend(launch: Launch, prk: Uint8Array, t3: Transcript): Uint8Array {
+    const plain = launch.plain ?? new Uint8Array(0)
+    launch.state = 'SPENT'
+    launch.deadline = this.#options.now() + CONFIRM_MS
+    launch.plain = undefined
+    const key = directionKey(prk, 'A>I', t3)
+    try {
+      const m4 = seal(key, t3, 4, plain)
+      const message = encodeMessage({ type: 4, sealed: m4 })
+      const receive = directionKey(prk, 'I>A', t3)
+      launch.answer = { t3, message, confirmed: transcript4(t3, m4), receive }
+      return message.slice()
+    } finally {
+      key.fill(0)
+      plain.fill(0)
+    }
+  }
+
+  #onConfirm(message: Message & { type: 5 }): Uint8Array {
+    const { launch } = this.#session(message.session)
+    if (launch.state !== 'SPENT' || launch.answer === undefined) throw unusable(launch.state)
+    const { confirmed, receive } = launch.answer
+    if (fromUtf8(open(receive, confirmed, 5, message.sealed), 'M5') !== 'ok') {
+      throw refused('M5 does not say ok')
+    }
+    end(launch, 'SERVED')
+    return new Uint8Array(0)
+  }
+
+  #session(tag: Uint8Array): Session {
+    const session = this.#sessions.get(toHex(tag))
+    if (session === undefined) throw refused('no such session')
+    return session
+  }
+
+  #halfOpen(): number {
+    const sessions = this.#sessions.values()
+    return this.#opening + sessions.filter(({ launch }) => launch.state === 'NEW').toArray().length
+  }
+
+  #expire(): void {
+    const now = this.#options.now()
+    for (const launch of this.#launches.values()) {
+      if (now < launch.deadline) continue
+      const state = OVER_TIME[launch.state]
+      if (state === undefined) continue
+      end(launch, state)
+      this.#ended.push({ containerId: launch.offer.containerId, state })
+    }
+  }
+
+  async #ownSelf(): Promise<Self> {
+    this.#self ??= this.#readOwnSelf()
+    return this.#self
+  }
+
+  async #readOwnSelf(): Promise<Self> {
+    const self = await readSelf(this.#options.tee)
+    const expected = concat(this.#options.initDataDigest, new Uint8Array(32))
+    if (!equalBytes(self.report.configId, expected)) {
+      throw refused('the init-data are not those of this enclave')
+    }
+    return self
+  }
+
+  #random(length: number): Uint8Array {
+    const { random = randomBytes } = this.#options
+    return random(length)
+  }
+}
+
+/** Where a launch goes when its time is over; final states stay. */
+const OVER_TIME: Readonly<Record<LaunchState, 'LOST' | 'EXPIRED' | undefined>> = {
+  NEW: 'EXPIRED',
+  SPENT: 'LOST',
+  SERVED: undefined,
+  LOST: undefined,
+  EXPIRED: undefined,
+}
+
+function end(launch: Launch, state: LaunchState): void {
+  launch.state = state
+  launch.plain?.fill(0)
+  launch.answer?.receive.fill(0)
+  launch.plain = undefined
+  launch.answer = undefined
+}
+
+function requireNew(launch: Launch): void {
+  if (launch.state !== 'NEW') throw unusable(launch.state)
+}
+
+function resend(launch: Launch, t3: Transcript): Uint8Array {
+  const { answer } = launch
+  if (answer === undefined || !equalBytes(answer.t3, t3)) throw unusable(launch.state)
+  return answer.message.slice()
+}
+
+function unusable(state: LaunchState): HandoverError {
+  return state === 'EXPIRED'
+    ? new HandoverError('HANDOVER_EXPIRED', 'handing over: the launch waited too long for its init')
+    : new HandoverError('HANDOVER_SPENT', 'handing over: the launch was already handed over')
+}
