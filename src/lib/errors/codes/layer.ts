@@ -16,6 +16,34 @@ export const LAYER_CODES = {
     meaning: 'A sealer was used after its end, or asked to seal the same chunk twice.',
     next: 'report it: a key may seal each chunk only once',
   },
+  EROFS_PATH: {
+    meaning: 'A path of an image entry leaves the root or holds a NUL.',
+    next: 'build the layer again with plain relative paths',
+  },
+  EROFS_NOT_DIRECTORY: {
+    meaning: 'An entry lies below something that is not a directory in the same layer.',
+    next: 'build the layer so that it does not write through a symlink or file',
+  },
+  EROFS_LINK_TARGET: {
+    meaning: 'A hard link points at nothing in its layer, at a directory or at itself.',
+    next: 'build the layer so that it holds the target of each hard link',
+  },
+  EROFS_XATTR: {
+    meaning: 'An extended attribute has a name that the filesystem cannot store.',
+    next: 'remove the attribute from the image',
+  },
+  EROFS_LIMIT: {
+    meaning: 'A layer has more entries, deeper paths or more attributes than the format takes.',
+    next: 'split the layer; the limits are in docs/formats/erofs.md',
+  },
+  EROFS_SIZE: {
+    meaning: 'The content of a file is shorter or longer than announced.',
+    next: 'build the layer again; if it repeats, its archive is damaged',
+  },
+  EROFS_INVALID: {
+    meaning: 'A filesystem image breaks a rule of the format that we write.',
+    next: 'make the image again; never mount this one',
+  },
 } as const
 
 /** A code of `LAYER_CODES`. */
