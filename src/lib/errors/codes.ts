@@ -5,7 +5,9 @@ import { GENERAL_CODES } from './codes/general.ts'
 import { HANDOVER_CODES } from './codes/handover.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
+import { LAUNCH_CODES } from './codes/launch.ts'
 import { LAYER_CODES } from './codes/layer.ts'
+import { NETWORK_CODES } from './codes/network.ts'
 import { NODE_CODES } from './codes/node.ts'
 import { OCI_CODES } from './codes/oci.ts'
 import { POLICY_CODES } from './codes/policy.ts'
@@ -21,11 +23,13 @@ export const CODES: CodeTable = {
   ...BUNDLE_CODES,
   ...NODE_CODES,
   ...OCI_CODES,
+  ...NETWORK_CODES,
   ...TTRPC_CODES,
   ...HANDOVER_CODES,
   ...INIT_DATA_CODES,
   ...POLICY_CODES,
   ...IMAGE_PROTECTION_CODES,
+  ...LAUNCH_CODES,
   ...LAYER_CODES,
   ...TEE_DEVICE_CODES,
   ...ATTEST_CODES,

@@ -1,0 +1,112 @@
+import { type HttpResponse, headers } from '#lib/http'
+import { type Challenge, parseChallenges } from './challenge.ts'
+import type { Credential } from './credential.ts'
+import type { Wire } from './exchange.ts'
+import { RegistryError } from './registry-error.ts'
+import { basicAuthorization, fetchToken, type Token } from './token.ts'
+
+/** What an `Authenticator` may do. */
+export interface AuthenticatorOptions {
+  readonly wire: Wire
+  /** Origin of the registry; nothing is ever sent elsewhere but to the realm. */
+  readonly origin: string
+  readonly credential: Credential | undefined
+  /** May a token server be used? Default: any under https. */
+  readonly allowRealm: ((realm: URL) => boolean) | undefined
+}
+
+type Scheme =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'basic'; readonly authorization: string }
+  | { readonly kind: 'bearer'; readonly realm: URL; readonly service: string | undefined }
+
+/** Holds what is known of a registry's authentication, and its tokens by scope. */
+export class Authenticator {
+  readonly #options: AuthenticatorOptions
+  readonly #tokens = new Map<string, Token>()
+  #scheme: Scheme = { kind: 'none' }
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options
+  }
+
+  /** The `Authorization` for a request to the registry; undefined before any challenge. */
+  async authorization(
+    scopes: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    const scheme = this.#scheme
+    if (scheme.kind === 'none') return undefined
+    if (scheme.kind === 'basic') return scheme.authorization
+    const key = scopes.join(' ')
+    let token = this.#tokens.get(key)
+    if (token === undefined || this.#options.wire.clock.now() >= token.refreshAt) {
+      token = await fetchToken(this.#options.wire, {
+        realm: scheme.realm,
+        service: scheme.service,
+        scopes,
+        credential: this.#options.credential,
+        ...(signal === undefined ? {} : { signal }),
+      })
+      this.#tokens.set(key, token)
+    }
+    return `Bearer ${token.value}`
+  }
+
+  /**
+   * Learns from a 401 of the registry. Returns the scopes with which to try again, or
+   * undefined if nothing better than before can be sent. Throws `REGISTRY_REALM_REFUSED`.
+   */
+  learn(response: HttpResponse, scopes: readonly string[]): readonly string[] | undefined {
+    const challenges = parseChallenges(headers(response, 'www-authenticate'))
+    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer')
+    if (bearer !== undefined) return this.#learnBearer(bearer, scopes)
+    const basic = challenges.some((challenge) => challenge.scheme === 'basic')
+    const { credential } = this.#options
+    if (!basic || credential?.kind !== 'password' || this.#scheme.kind === 'basic') return undefined
+    const authorization = basicAuthorization(credential.username, credential.password)
+    this.#scheme = { kind: 'basic', authorization }
+    return scopes
+  }
+
+  #learnBearer(challenge: Challenge, scopes: readonly string[]): readonly string[] | undefined {
+    const realm = this.#checkRealm(challenge.parameters.get('realm'))
+    const known = this.#tokens.has(scopes.join(' '))
+    this.#scheme = { kind: 'bearer', realm, service: challenge.parameters.get('service') }
+    this.#tokens.delete(scopes.join(' '))
+    if (!known) return scopes
+    // The token was not enough. Its server may have been asked for too little.
+    const wider = challenge.parameters.get('scope')
+    const insufficient = challenge.parameters.get('error') === 'insufficient_scope'
+    if (!insufficient || wider === undefined || !/^[\x21-\x7e]{1,1024}$/.test(wider)) return scopes
+    return [wider]
+  }
+
+  // CVE-2019-10214: a realm in the clear would be handed the password by anyone on the way.
+  #checkRealm(text: string | undefined): URL {
+    const { origin, allowRealm } = this.#options
+    const realm = text === undefined ? null : URL.parse(text)
+    const found =
+      realm === null
+        ? 'no usable realm'
+        : realm.username !== '' || realm.password !== ''
+          ? 'a realm with a user name'
+          : realm.protocol === 'https:' ||
+              (realm.protocol === 'http:' && origin.startsWith('http:'))
+            ? undefined
+            : `a realm under ${realm.protocol.slice(0, 32)}`
+    if (realm === null || found !== undefined) {
+      throw new RegistryError(
+        'REGISTRY_REALM_REFUSED',
+        `authenticating to ${new URL(origin).host}: the registry names ${found}`,
+      )
+    }
+    if (allowRealm !== undefined && !allowRealm(realm)) {
+      throw new RegistryError(
+        'REGISTRY_REALM_REFUSED',
+        `authenticating to ${new URL(origin).host}: the token server ${realm.host} is not allowed`,
+      )
+    }
+    return realm
+  }
+}
