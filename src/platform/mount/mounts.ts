@@ -1,5 +1,10 @@
 /** `MS_*` of mount(2), those that we use. */
-export const MOUNT_FLAGS = {
+export const MOUNT_FLAGS: Readonly<
+  Record<
+    'rdonly' | 'nosuid' | 'nodev' | 'noexec' | 'noatime' | 'bind' | 'move' | 'rec' | 'private',
+    number
+  >
+> = {
   rdonly: 1,
   nosuid: 2,
   nodev: 4,
@@ -9,7 +14,7 @@ export const MOUNT_FLAGS = {
   move: 8192,
   rec: 16384,
   private: 262144,
-} as const
+}
 
 /** One call of mount(2). `flags` is a sum of `MOUNT_FLAGS`, `data` the filesystem's own options. */
 export interface MountRequest {

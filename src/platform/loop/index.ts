@@ -1,0 +1,1 @@
+export { loopMount } from './loop.ts'
