@@ -5,6 +5,7 @@ import { GENERAL_CODES } from './codes/general.ts'
 import { HANDOVER_CODES } from './codes/handover.ts'
 import { IMAGE_PROTECTION_CODES } from './codes/image-protection.ts'
 import { INIT_DATA_CODES } from './codes/initdata.ts'
+import { KBS_CODES } from './codes/kbs.ts'
 import { LAUNCH_CODES } from './codes/launch.ts'
 import { LAYER_CODES } from './codes/layer.ts'
 import { NETWORK_CODES } from './codes/network.ts'
@@ -27,6 +28,7 @@ export const CODES: CodeTable = {
   ...TTRPC_CODES,
   ...HANDOVER_CODES,
   ...INIT_DATA_CODES,
+  ...KBS_CODES,
   ...POLICY_CODES,
   ...IMAGE_PROTECTION_CODES,
   ...LAUNCH_CODES,

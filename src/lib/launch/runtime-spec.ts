@@ -1,0 +1,169 @@
+import type { LaunchConfig } from './launch-config.ts'
+import type { Resources } from './resources.ts'
+import { seccompProfile } from './seccomp.ts'
+
+/** The user of the container's process, resolved inside its root filesystem. */
+export interface ResolvedUser {
+  readonly uid: number
+  readonly gid: number
+  readonly additionalGids: readonly number[]
+}
+
+/** Where init put what the specification refers to. */
+export interface RuntimePaths {
+  /** The mounted root filesystem. */
+  readonly rootfs: string
+  /** Files with the content of `hosts`, `resolvConf` and the host name. */
+  readonly hosts: string
+  readonly resolvConf: string
+  readonly hostname: string
+}
+
+/** What containerd and Docker give by default, and no more. */
+const CAPABILITIES = [
+  'CAP_AUDIT_WRITE',
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_MKNOD',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_NET_RAW',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+  'CAP_SYS_CHROOT',
+]
+
+const MASKED_PATHS = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/sys/devices/virtual/powercap',
+  '/sys/firmware',
+  '/sys/fs/fuse',
+]
+
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+
+const HARD = ['nosuid', 'noexec', 'nodev']
+
+/**
+ * The OCI runtime specification (1.0.2) of a launch, for runc 1.1: constructed whole, from the launch
+ * configuration alone. No hooks, no devices beyond the runtime's own, no sysctls, no annotations.
+ */
+export function runtimeSpec(
+  config: LaunchConfig,
+  user: ResolvedUser,
+  paths: RuntimePaths,
+  architecture: 'x64' | 'arm64' = 'x64',
+): object {
+  return {
+    ociVersion: '1.0.2',
+    process: {
+      terminal: false,
+      user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+      args: config.args,
+      env: config.env,
+      cwd: config.cwd,
+      capabilities: {
+        bounding: CAPABILITIES,
+        effective: CAPABILITIES,
+        permitted: CAPABILITIES,
+      },
+      rlimits: [
+        // A core file would be plaintext memory on a disk of the host.
+        { type: 'RLIMIT_CORE', hard: 0, soft: 0 },
+        { type: 'RLIMIT_NOFILE', hard: 1_048_576, soft: 1024 },
+      ],
+      noNewPrivileges: true,
+    },
+    root: { path: paths.rootfs, readonly: config.readonlyRootfs },
+    hostname: config.hostname,
+    mounts: [
+      mount('/proc', 'proc', 'proc', HARD),
+      mount('/dev', 'tmpfs', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+      mount('/dev/pts', 'devpts', 'devpts', [
+        'nosuid',
+        'noexec',
+        'newinstance',
+        'ptmxmode=0666',
+        'mode=0620',
+        'gid=5',
+      ]),
+      mount('/dev/shm', 'tmpfs', 'shm', [...HARD, 'mode=1777', 'size=65536k']),
+      mount('/dev/mqueue', 'mqueue', 'mqueue', HARD),
+      mount('/sys', 'sysfs', 'sysfs', [...HARD, 'ro']),
+      mount('/sys/fs/cgroup', 'cgroup', 'cgroup', [...HARD, 'relatime', 'ro']),
+      ...config.volumes.map((path) =>
+        mount(path, 'tmpfs', 'tmpfs', [
+          'nosuid',
+          'nodev',
+          'mode=755',
+          `size=${config.scratch.size}`,
+          'tmpcopyup',
+        ]),
+      ),
+      file('/etc/hosts', paths.hosts),
+      file('/etc/resolv.conf', paths.resolvConf),
+      file('/etc/hostname', paths.hostname),
+    ],
+    linux: {
+      cgroupsPath: config.cgroupsPath,
+      resources: { devices: [{ allow: false, access: 'rwm' }], ...limits(config.resources) },
+      // No network namespace: `network` is `host` in this version.
+      namespaces: [
+        { type: 'pid' },
+        { type: 'ipc' },
+        { type: 'uts' },
+        { type: 'mount' },
+        { type: 'cgroup' },
+      ],
+      rootfsPropagation: 'private',
+      maskedPaths: MASKED_PATHS,
+      readonlyPaths: READONLY_PATHS,
+      seccomp: seccompProfile(architecture),
+    },
+  }
+}
+
+function mount(
+  destination: string,
+  type: string,
+  source: string,
+  options: readonly string[],
+): object {
+  return { destination, type, source, options }
+}
+
+function file(destination: string, source: string): object {
+  return mount(destination, 'bind', source, ['bind', 'ro', 'nosuid', 'nodev', 'noexec'])
+}
+
+function limits(found: Resources): object {
+  const memory = {
+    ...(found.memory === undefined ? {} : { limit: found.memory }),
+    ...(found.memorySwap === undefined ? {} : { swap: found.memorySwap }),
+  }
+  const cpu = {
+    ...(found.cpuShares === undefined ? {} : { shares: found.cpuShares }),
+    ...(found.cpuQuota === undefined ? {} : { quota: found.cpuQuota }),
+    ...(found.cpuPeriod === undefined ? {} : { period: found.cpuPeriod }),
+    ...(found.cpusetCpus === undefined ? {} : { cpus: found.cpusetCpus }),
+    ...(found.cpusetMems === undefined ? {} : { mems: found.cpusetMems }),
+  }
+  return {
+    ...(Object.keys(memory).length === 0 ? {} : { memory }),
+    ...(Object.keys(cpu).length === 0 ? {} : { cpu }),
+    ...(found.pids === undefined ? {} : { pids: { limit: found.pids } }),
+  }
+}
