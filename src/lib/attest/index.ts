@@ -1,7 +1,14 @@
 export type { AttestErrorOptions } from './attest-error.ts'
 export { AttestError } from './attest-error.ts'
 export { FLAGS } from './sgx/attributes.ts'
+export type { QuoteCheck } from './sgx/check-log.ts'
+export type { SgxClaims } from './sgx/claims.ts'
+export { sgxClaims } from './sgx/claims.ts'
 export { aesCmac } from './sgx/cmac.ts'
+export type { Collateral } from './sgx/collateral.ts'
+export { collateralObject, decodeCrl, encodeChain, parseCollateral } from './sgx/collateral.ts'
+export type { EvidenceWindow, VerifiedEvidence } from './sgx/evidence.ts'
+export { INTEL_SGX_ROOT } from './sgx/intel-root.ts'
 export type { KeyRequest } from './sgx/key-request.ts'
 export {
   encodeKeyRequest,
@@ -10,6 +17,10 @@ export {
   KEY_REQUEST_SIZE,
   parseKeyRequest,
 } from './sgx/key-request.ts'
+export type { PckExtension, PlatformConfiguration } from './sgx/pck-extension.ts'
+export { parsePckExtension } from './sgx/pck-extension.ts'
+export type { AllowedEnclave, QuotePolicy } from './sgx/policy.ts'
+export { DEFAULT_TCB_STATUSES } from './sgx/policy.ts'
 export type { ParsedQuote, Quote } from './sgx/quote.ts'
 export {
   ATTESTATION_KEY_P256,
@@ -37,4 +48,10 @@ export {
   TARGET_INFO_SIZE,
   targetInfoOf,
 } from './sgx/target-info.ts'
+export type { TcbState, TcbStatus } from './sgx/tcb-status.ts'
+export { TCB_STATUSES } from './sgx/tcb-status.ts'
+export type { TrustAnchor } from './sgx/trust-anchor.ts'
+export { parseTrustAnchor } from './sgx/trust-anchor.ts'
+export type { QuoteResult, VerifyQuoteInput } from './sgx/verify.ts'
+export { verifyQuote } from './sgx/verify.ts'
 export type { Tee, TeeCapabilities } from './tee.ts'

@@ -35,7 +35,6 @@ export interface KeyUsage {
 /** Reads a SEQUENCE of extensions. An OID twice is refused: which one counts is unclear. */
 export function readExtensions(list: DerReader, what: string): Extensions {
   const extensions = new Map<string, Extension>()
-  if (list.done) throw new FormatError('FORMAT_INVALID', what, list.offset, 'is an empty list')
   while (!list.done) {
     const at = list.offset
     const extension = list.sequence(what)

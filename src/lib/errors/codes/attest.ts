@@ -1,5 +1,9 @@
 /** Codes of quote verification, in the order of the checks (docs/formats/quote.md). */
 export const ATTEST_CODES = {
+  TRUST_ANCHOR_FORMAT: {
+    meaning: 'The file is not a self-signed ECDSA P-256 root certificate.',
+    next: 'pass the file that enclave-cc platform export-root wrote, or the root of Intel',
+  },
   QUOTE_FORMAT: {
     meaning: 'The bytes are not a quote: a length, a reserved field or the end is wrong.',
     next: 'take a new quote; if it repeats, it was damaged or edited on its way',
@@ -91,6 +95,10 @@ export const ATTEST_CODES = {
   PCK_REVOKED: {
     meaning: 'The PCK certificate of the platform is revoked.',
     next: 'do not trust this platform',
+  },
+  COLLATERAL_FORMAT: {
+    meaning: 'A set of collateral is incomplete or not in the documented form.',
+    next: 'fetch the collateral again',
   },
   TCB_SIGNER_FORMAT: {
     meaning: 'The issuer chain of TCB info or QE identity is not two certificates of the profile.',
