@@ -64,6 +64,10 @@ export const KBS_CODES = {
     meaning: 'The resource has no such version.',
     next: 'see kbs resource history',
   },
+  RESOURCE_DAMAGED: {
+    meaning: 'The stored value of a resource does not open with the storage key of the broker.',
+    next: 'restore the database or keys/storage.key, or set the resource again',
+  },
   REFERENCE_INVALID: {
     meaning: 'A reference value is incomplete or has a value out of range.',
     next: 'give --bundle DIR, or --mrenclave, or --mrsigner with --isv-prod-id and --min-isv-svn',
