@@ -23,6 +23,10 @@ export const NETWORK_CODES = {
     meaning: 'The certificate of the server is not trusted.',
     next: 'name the CA of the server (--cert-dir, --kbs-ca), or repair its certificate',
   },
+  TLS_FAILED: {
+    meaning: 'The server does not speak TLS, or no version of it that is safe.',
+    next: 'check the port; for a registry without TLS pass --tls-verify=false',
+  },
   TLS_PIN_MISMATCH: {
     meaning: 'The server does not hold the key that the configuration pins; nothing was sent.',
     next: 'compare the pin with the server key; make new init-data if the server changed its key',
