@@ -276,7 +276,7 @@ test('a debug twin reports DEBUG and gets other keys', () => {
 
 test('enclaveIdentity() copies its input and refuses other sizes', () => {
   const secs = {
-    mrEnclave: with1(32),
+    mrEnclave: Buffer.from(with1(32)),
     mrSigner: with1(32),
     configId: with1(64),
     isvProdId: 1,

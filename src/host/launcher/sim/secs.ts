@@ -56,7 +56,7 @@ function copy(bytes: Uint8Array, size: number, field: string): Uint8Array {
   if (bytes.length !== size) {
     throw new RangeError(`${field} has ${bytes.length} bytes, ${size} are needed`)
   }
-  return bytes.slice()
+  return new Uint8Array(bytes)
 }
 
 function u16(value: number, field: string): number {
