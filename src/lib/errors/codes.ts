@@ -1,4 +1,5 @@
 import type { CodeRow, CodeTable } from './coded-error.ts'
+import { AGENT_CODES } from './codes/agent.ts'
 import { ATTEST_CODES } from './codes/attest.ts'
 import { BUNDLE_CODES } from './codes/bundle.ts'
 import { GENERAL_CODES } from './codes/general.ts'
@@ -27,6 +28,7 @@ export const CODES: CodeTable = {
   ...NETWORK_CODES,
   ...TTRPC_CODES,
   ...HANDOVER_CODES,
+  ...AGENT_CODES,
   ...INIT_DATA_CODES,
   ...KBS_CODES,
   ...POLICY_CODES,

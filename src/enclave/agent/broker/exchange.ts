@@ -1,0 +1,68 @@
+import { isCoded } from '#lib/errors'
+import { type HttpMethod, type HttpResponse, readBody, type Transport } from '#lib/http'
+import { type JsonValue, parseJson } from '#lib/json'
+import { KBS_PREFIX } from '#protocol/kbs'
+import { answerInvalid, refusal } from './broker-error.ts'
+
+/** How requests reach the broker. The transport accepts the pinned keys and no others. */
+export interface BrokerWire {
+  /** `https://host[:port]`. */
+  readonly url: string
+  readonly transport: Transport
+}
+
+/** One request to the broker. */
+export interface BrokerRequest {
+  readonly method: HttpMethod
+  /** Path below `/kbs/v0/`. */
+  readonly path: string
+  /** What is attempted, for error texts: `attesting`. */
+  readonly attempt: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly json?: JsonValue
+  /** Largest answer in bytes. */
+  readonly max?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A successful answer. */
+export interface BrokerAnswer {
+  readonly response: HttpResponse
+  readonly body: Uint8Array
+}
+
+const REQUEST_MS = 60_000
+const MAX_ANSWER = 1024 * 1024
+const USER_AGENT = 'enclave-cc-agent'
+
+/** Sends one request. Throws BrokerError for refusals and HttpError where no answer came. */
+export async function exchange(wire: BrokerWire, request: BrokerRequest): Promise<BrokerAnswer> {
+  const limit = AbortSignal.timeout(REQUEST_MS)
+  const { signal } = request
+  const response = await wire.transport({
+    method: request.method,
+    url: new URL(`${KBS_PREFIX}/${request.path}`, wire.url),
+    headers: {
+      accept: 'application/json',
+      'user-agent': USER_AGENT,
+      ...(request.json === undefined ? {} : { 'content-type': 'application/json' }),
+      ...request.headers,
+    },
+    ...(request.json === undefined ? {} : { body: Buffer.from(JSON.stringify(request.json)) }),
+    signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+  })
+  const body = await readBody(response, request.max ?? MAX_ANSWER)
+  if (body === undefined) throw answerInvalid(request.attempt, 'the answer is too long')
+  if (response.status >= 200 && response.status < 300) return { response, body }
+  throw refusal(request.attempt, response.status, body)
+}
+
+/** The answer's body as JSON, read by `parse`. Throws KBS_ANSWER_INVALID. */
+export function answerJson<T>(attempt: string, body: Uint8Array, parse: (json: unknown) => T): T {
+  try {
+    return parse(parseJson(body, { maxBytes: 16 * 1024 * 1024, name: 'answer' }))
+  } catch (cause) {
+    if (!isCoded(cause)) throw cause
+    throw answerInvalid(attempt, cause.message, cause)
+  }
+}
