@@ -8,7 +8,7 @@ export { aesCmac } from './sgx/cmac.ts'
 export type { Collateral } from './sgx/collateral.ts'
 export { collateralObject, decodeCrl, encodeChain, parseCollateral } from './sgx/collateral.ts'
 export type { EvidenceWindow, VerifiedEvidence } from './sgx/evidence.ts'
-export { INTEL_SGX_ROOT } from './sgx/intel-root.ts'
+export { intelSgxRoot } from './sgx/intel-root.ts'
 export type { KeyRequest } from './sgx/key-request.ts'
 export {
   encodeKeyRequest,

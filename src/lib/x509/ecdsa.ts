@@ -2,14 +2,14 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { concat, equalBytes, FormatError, fromHex, toHex } from '#lib/bytes'
 
 /** SubjectPublicKeyInfo of an uncompressed P-256 point, up to the 64 bytes x‖y. */
-const P256_PREFIX: Uint8Array = fromHex(
-  '3059301306072a8648ce3d020106082a8648ce3d030107034200' + '04',
+const P256_PREFIX: Uint8Array = /* @__PURE__ */ fromHex(
+  '3059301306072a8648ce3d020106082a8648ce3d03010703420004',
   'P-256 prefix',
 )
 
 /** Importing a key costs more than a verification; a verifier sees the same few keys. */
 const MAX_CACHED_KEYS = 64
-const keys = new Map<string, KeyObject>()
+const keys = /* @__PURE__ */ new Map<string, KeyObject>()
 
 /** x‖y of a P-256 SubjectPublicKeyInfo; FormatError for any other key or encoding. */
 export function p256Point(spki: Uint8Array): Uint8Array {

@@ -40,8 +40,8 @@ export interface PckChain extends VerifiedChain {
   readonly ca: 'platform' | 'processor'
 }
 
-const pckChains = new Memo<PckChain>(32)
-const signerChains = new Memo<VerifiedChain>(32)
+const pckChains = /* @__PURE__ */ new Memo<PckChain>(32)
+const signerChains = /* @__PURE__ */ new Memo<VerifiedChain>(32)
 
 /** Verifies a PCK chain, three PEM certificates in any order (sheet section 5, steps 2 and 3). */
 export function verifyPckChain(pem: Uint8Array, anchors: readonly TrustAnchor[]): PckChain {

@@ -77,7 +77,7 @@ interface Dated {
   readonly expires: number
 }
 
-const qeReports = new Memo<true>(64)
+const qeReports = /* @__PURE__ */ new Memo<true>(64)
 
 /**
  * Steps 1 to 12 of the sheet, section 5. Throws AttestError at the first check that fails;

@@ -17,7 +17,10 @@ const CERTIFICATE = [
   '4J0lrHoMs+Xo5o/sX6O9QWxHRAvZUGOdRQ7cvqRXaqI=',
 ].join('')
 
-/** The production root of Intel SGX, "Intel SGX Root CA". */
-export const INTEL_SGX_ROOT: TrustAnchor = parseTrustAnchor(
-  fromBase64(CERTIFICATE, 'Intel SGX Root CA'),
-)
+let root: TrustAnchor | undefined
+
+/** The production root of Intel SGX, "Intel SGX Root CA". Parsed when it is first asked for. */
+export function intelSgxRoot(): TrustAnchor {
+  root ??= parseTrustAnchor(fromBase64(CERTIFICATE, 'Intel SGX Root CA'))
+  return root
+}

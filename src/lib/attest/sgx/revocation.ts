@@ -11,7 +11,7 @@ import {
 import { AttestError } from '../attest-error.ts'
 import { Memo } from './memo.ts'
 
-const lists = new Memo<Crl>(32)
+const lists = /* @__PURE__ */ new Memo<Crl>(32)
 
 /**
  * Verifies a CRL against the authority that issued the certificates in question (sheet

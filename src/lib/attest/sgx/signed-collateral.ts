@@ -10,8 +10,8 @@ import { parseTcbInfo, type TcbInfo } from './tcb-info.ts'
 
 type Kind = 'TCB_INFO' | 'QE_IDENTITY'
 
-const tcbInfos = new Memo<TcbInfo>(32)
-const qeIdentities = new Memo<QeIdentity>(32)
+const tcbInfos = /* @__PURE__ */ new Memo<TcbInfo>(32)
+const qeIdentities = /* @__PURE__ */ new Memo<QeIdentity>(32)
 
 /** Verifies a TCB info body with the signer's key, then parses what was signed. Dates follow. */
 export function verifyTcbInfo(body: Uint8Array, signer: VerifiedChain): TcbInfo {

@@ -1,0 +1,105 @@
+import {
+  DEFAULT_TCB_STATUSES,
+  intelSgxRoot,
+  parseTrustAnchor,
+  type QuotePolicy,
+  type QuoteResult,
+  TCB_STATUSES,
+  type TcbStatus,
+  type TrustAnchor,
+  verifyQuote,
+} from '#lib/attest'
+import type { CommandInput, Outcome } from '#lib/command'
+import { CodedError } from '#lib/errors'
+import { readEvidence, readInput } from './evidence-files.ts'
+
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
+
+/** Runs `quote verify`: the verdict is the document, exit code 1 says no. */
+export async function verifyQuoteCommand(input: CommandInput): Promise<Outcome> {
+  const now = parseTime(input.text('at'))
+  const policy = parsePolicy(input)
+  const anchor = await readAnchor(input.text('trust-anchor'))
+  const { quote, collateral } = await readEvidence(
+    input.operands[0] ?? '',
+    input.text('collateral'),
+  )
+  const result = verifyQuote({ quote, collateral, anchors: [anchor], now, policy })
+  const { evidence: _, ...document } = result
+  return { document, text: describe(result), exitCode: result.accepted ? 0 : 1 }
+}
+
+function parsePolicy(input: CommandInput): QuotePolicy {
+  const number = input.text('min-tcb-evaluation')
+  if (number !== undefined && !/^\d{1,9}$/.test(number)) {
+    throw usage('--min-tcb-evaluation', 'is not a number')
+  }
+  return {
+    allowDebug: input.flag('allow-debug'),
+    tcbStatuses: [...DEFAULT_TCB_STATUSES, ...parseStatuses(input.text('allow-status'))],
+    ...(number !== undefined && { minTcbEvaluationDataNumber: Number(number) }),
+  }
+}
+
+function parseStatuses(list: string | undefined): TcbStatus[] {
+  const allowed = TCB_STATUSES.filter((status) => status !== 'Revoked')
+  return (list?.split(',') ?? []).map((word) => {
+    const status = allowed.find((candidate) => candidate === word.trim())
+    if (status !== undefined) return status
+    throw usage('--allow-status', `knows no ${JSON.stringify(word)}`, `use ${allowed.join(', ')}`)
+  })
+}
+
+function parseTime(text: string | undefined): Date {
+  if (text === undefined) {
+    throw usage('--at', 'is missing', 'pass --at now, or the time to judge at (RFC 3339)')
+  }
+  if (text === 'now') return new Date()
+  const time = new Date(RFC_3339.test(text) ? text : Number.NaN)
+  if (Number.isNaN(time.getTime())) {
+    throw usage('--at', 'is not a time', 'use RFC 3339, for example 2025-07-04T10:28:44Z')
+  }
+  return time
+}
+
+async function readAnchor(path: string | undefined): Promise<TrustAnchor> {
+  return path === undefined ? intelSgxRoot() : parseTrustAnchor(await readInput(path))
+}
+
+function usage(flag: string, found: string, next?: string): CodedError {
+  return new CodedError(
+    'USAGE',
+    `quote verify: ${flag} ${found}`,
+    next === undefined ? {} : { next },
+  )
+}
+
+function describe(result: QuoteResult): string {
+  const verdict = result.accepted
+    ? 'accepted'
+    : `${result.verified ? 'genuine, but not accepted' : 'not verified'} [${result.code}]`
+  const facts: readonly [string, unknown][] = [
+    ['platform', result.platform],
+    ['TCB status', result.status],
+    ['advisories', result.advisoryIds.join(', ') || undefined],
+    ['evaluation', result.tcbEvaluationDataNumber],
+    ['debug', result.debug],
+    ['MRENCLAVE', result.mrEnclave],
+    ['MRSIGNER', result.mrSigner],
+    ['product', result.isvProdId],
+    ['version', result.isvSvn],
+    ['FMSPC', result.fmspc],
+  ]
+  const lines = [verdict]
+  for (const [name, value] of facts) {
+    if (value !== undefined && value !== null) lines.push(`${name.padEnd(12)}${value}`)
+  }
+  for (const { name, ok, expected, actual } of result.checks) {
+    const wanted = ok || expected === undefined ? '' : `, expected ${expected}`
+    lines.push(
+      `${ok ? 'ok  ' : 'FAIL'} ${name}${actual === undefined ? '' : `: ${actual}`}${wanted}`,
+    )
+  }
+  if (result.next !== undefined) lines.push(`next: ${result.next}`)
+  return lines.join('\n')
+}
