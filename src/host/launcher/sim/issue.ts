@@ -1,6 +1,7 @@
+import { encodeChain } from '#lib/attest'
 import { toBase64 } from '#lib/bytes'
 import { integer, object, parseJson, string } from '#lib/json'
-import { encodePem, parseCertificate } from '#lib/x509'
+import { parseCertificate } from '#lib/x509'
 import type { AuthorityKeys } from './authority-file.ts'
 import type { DeviceFile } from './device-file.ts'
 import { qeIdentity } from './pki/qe-identity.ts'
@@ -79,8 +80,7 @@ export async function makeIssue(options: {
   const validity: Validity = { from, until: from + LIFETIME }
   const tcb = { evaluation, validity, tcbDate: device.createdAt }
   const { certificates } = device
-  const signerChain =
-    encodePem(certificates.tcbSigner, 'CERTIFICATE') + encodePem(certificates.root, 'CERTIFICATE')
+  const signerChain = encodeChain(certificates.tcbSigner, certificates.root)
   const platform = tcbInfo({ ...tcb, facts: device.facts, state: rehearsal.tcb })
   const revoked = rehearsal.pck === 'revoked' ? [parseCertificate(certificates.pck).serial] : []
   const pckCrl = await issueCrl({

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
+import { encodeChain } from '#lib/attest'
 import { concat, toHex, utf8 } from '#lib/bytes'
-import { encodePem, parseCertificate } from '#lib/x509'
+import { parseCertificate } from '#lib/x509'
 import { createCpu } from './cpu.ts'
 import { DEVICE_FILE, type DeviceFile, parseDeviceFile } from './device-file.ts'
 import { type ServedDevice, serveDevice } from './device-server.ts'
@@ -95,7 +96,7 @@ export async function openPlatform(
       const identity = enclaveIdentity({ ...secs, debug })
       return serveDevice({ cpu, quotingEnclave, collateral }, socket, identity)
     },
-    exportRoot: () => encodePem(device.certificates.root, 'CERTIFICATE'),
+    exportRoot: () => encodeChain(device.certificates.root),
     show: () => summarise(directory, device, now(), {}),
     rehearse: (change) => summarise(directory, device, now(), change),
   }
@@ -119,8 +120,8 @@ async function openDevice(directory: string, now: () => number): Promise<DeviceF
 
 /** Certification data of type 5: leaf, intermediate, root, and the NUL that Intel's tools add. */
 function pckChain({ certificates }: DeviceFile): Uint8Array {
-  const chain = [certificates.pck, certificates.pckCa, certificates.root]
-  return concat(utf8(chain.map((der) => encodePem(der, 'CERTIFICATE')).join('')), new Uint8Array(1))
+  const { pck, pckCa, root } = certificates
+  return concat(utf8(encodeChain(pck, pckCa, root)), new Uint8Array(1))
 }
 
 async function summarise(

@@ -1,10 +1,10 @@
 import { boolean, object, oneOf } from '#lib/json'
-import type { TcbState } from './pki/tcb-info.ts'
+import type { TcbSetting } from './pki/tcb-info.ts'
 
 /** What the platform pretends, so that refusals can be rehearsed. */
 export interface Rehearsal {
   /** TCB status of the platform: verdict TCB_POLICY for out-of-date, TCB_REVOKED for revoked. */
-  readonly tcb: TcbState
+  readonly tcb: TcbSetting
   /** Whether the PCK certificate is on its CRL: verdict PCK_REVOKED. */
   readonly pck: 'valid' | 'revoked'
   /** Whether collateral is issued with a period that is over: verdict CRL_EXPIRED, its first check. */

@@ -9,7 +9,7 @@ export interface Validity {
 }
 
 /** What a rehearsal makes of the platform's own TCB level. */
-export type TcbState = 'up-to-date' | 'out-of-date' | 'revoked'
+export type TcbSetting = 'up-to-date' | 'out-of-date' | 'revoked'
 
 /** Advisories of levels that are not up to date; not Intel's numbers. */
 const OLD_ADVISORIES = ['SIM-SA-00001']
@@ -23,7 +23,7 @@ const OLD_DATE = '2021-11-10T00:00:00Z'
  */
 export function tcbInfo(options: {
   readonly facts: PlatformFacts
-  readonly state: TcbState
+  readonly state: TcbSetting
   readonly evaluation: number
   readonly validity: Validity
   /** When the platform's level became current, milliseconds. */
