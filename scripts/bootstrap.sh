@@ -10,9 +10,9 @@ packages="libatomic1"
 for word in "$@"; do
   case $word in
     --no-install) install=no ;;
-    test) packages="$packages runc erofs-utils docker-registry skopeo umoci openssl tar xz-utils" ;;
-    demo) packages="$packages runc erofs-utils docker-registry skopeo tar xz-utils" ;;
-    bench) packages="$packages runc erofs-utils docker-registry skopeo umoci gocryptfs tar xz-utils" ;;
+    test) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo umoci openssl tar xz-utils" ;;
+    demo) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo tar xz-utils" ;;
+    bench) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo umoci gocryptfs tar xz-utils" ;;
     *) echo "error: unknown profile $word [USAGE]" >&2; exit 2 ;;
   esac
 done

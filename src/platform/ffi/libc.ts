@@ -8,6 +8,7 @@ export interface Libc {
   mount(source: Pointer, target: Pointer, type: Pointer, flags: bigint, data: Pointer): number
   umount2(target: Pointer, flags: number): number
   unshare(flags: number): number
+  setns(fd: number, kind: number): number
   chroot(path: Pointer): number
   prctl(option: number, a: bigint, b: bigint, c: bigint, d: bigint): number
   prlimit(pid: number, resource: number, value: Pointer, old: Pointer): number
@@ -16,6 +17,7 @@ export interface Libc {
   ioctl(fd: number, request: bigint, argument: Pointer): number
   close(fd: number): number
   flock(fd: number, operation: number): number
+  pipe2(pair: Uint8Array, flags: number): number
   socketpair(domain: number, type: number, protocol: number, pair: Uint8Array): number
   /** `syscall(number, path, path, …)`, for calls whose first two arguments are pointers. */
   syscall(
@@ -44,6 +46,7 @@ const { functions: c } = dlopen(null, {
   mount: { return: 'i32', arguments: ['pointer', 'pointer', 'pointer', 'u64', 'pointer'] },
   umount2: { return: 'i32', arguments: ['pointer', 'i32'] },
   unshare: { return: 'i32', arguments: ['i32'] },
+  setns: { return: 'i32', arguments: ['i32', 'i32'] },
   chroot: { return: 'i32', arguments: ['pointer'] },
   prctl: { return: 'i32', arguments: ['i32', 'u64', 'u64', 'u64', 'u64'] },
   prlimit: { return: 'i32', arguments: ['i32', 'i32', 'pointer', 'pointer'] },
@@ -52,6 +55,7 @@ const { functions: c } = dlopen(null, {
   ioctl: { return: 'i32', arguments: ['i32', 'u64', 'pointer'] },
   close: { return: 'i32', arguments: ['i32'] },
   flock: { return: 'i32', arguments: ['i32', 'i32'] },
+  pipe2: { return: 'i32', arguments: ['pointer', 'i32'] },
   socketpair: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'pointer'] },
   syscall: {
     return: 'i64',

@@ -5,5 +5,6 @@ export {
   forbidDumps,
   keepFromChildren,
 } from './harden.ts'
+export { mountNamespace, returnToMounts } from './mount-namespace.ts'
 export type { ExitStatus } from './wait.ts'
 export { exitStatus, Reaper } from './wait.ts'

@@ -1,0 +1,98 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { toHex } from '#lib/bytes'
+import {
+  type EnclaveManifest,
+  type EnclaveProgram,
+  mrEnclave,
+  mrSigner,
+  type Peers,
+  signedManifestBytes,
+  signManifest,
+} from '#lib/manifest'
+import { bundleContents, type ContentSources } from './contents.ts'
+import { DEVELOPMENT_KEY } from './development-key.ts'
+import { hashFile, writeImage } from './image.ts'
+import { AGENT_PROD_ID, BUILT_AT, INIT_PROD_ID, ISV_SVN } from './release.ts'
+
+/** Options of `buildBundle`. */
+export interface BuildOptions extends ContentSources {
+  readonly out: string
+  /** PEM of an RSA-3072 key with exponent 3; default: the public development key. */
+  readonly signKey?: string
+  /** Unix seconds; default: the release's. */
+  readonly builtAt?: number
+  /** Build enclaves whose memory the host may read, for debugging; owners refuse them by default. */
+  readonly debug?: boolean
+}
+
+const NODE_FLAGS = [
+  '--disable-sigusr1',
+  '--disable-proto=throw',
+  '--openssl-config=/dev/null',
+  '--no-addons',
+  '--disable-warning=ExperimentalWarning',
+]
+
+/**
+ * Builds a bundle: the image, then init's manifest, then the agent's, which names init's measurement.
+ * The same inputs give the same bytes. Files appear under their names only when all are whole.
+ */
+export async function buildBundle(options: BuildOptions): Promise<void> {
+  const { out, builtAt = BUILT_AT } = options
+  mkdirSync(out, { recursive: true })
+  const key = createPrivateKey(options.signKey ?? DEVELOPMENT_KEY)
+  const image = join(out, '.bundle.erofs.new')
+  rmSync(image, { force: true })
+  try {
+    await writeImage(image, bundleContents(options), builtAt)
+    const digest = hashFile(image)
+    const signer = toHex(mrSigner(signManifest(probe(digest), key).signer))
+    const manifest = (program: EnclaveProgram, peers: Peers): EnclaveManifest => ({
+      version: 1,
+      program,
+      image: digest,
+      entry: '/usr/bin/node',
+      args: [...NODE_FLAGS, `/usr/lib/enclave-cc/${program}.cjs`],
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', UV_THREADPOOL_SIZE: '8' },
+      attributes: { debug: options.debug === true },
+      isvProdId: program === 'agent' ? AGENT_PROD_ID : INIT_PROD_ID,
+      isvSvn: ISV_SVN,
+      builtAt,
+      peers,
+    })
+    const init = manifest('init', {
+      agent: { mrSigner: signer, isvProdId: AGENT_PROD_ID, minIsvSvn: ISV_SVN },
+    })
+    const agent = manifest('agent', { init: { mrEnclave: toHex(mrEnclave(init)) } })
+    write(out, 'init', init, key)
+    write(out, 'agent', agent, key)
+    renameSync(image, join(out, 'bundle.erofs'))
+  } finally {
+    rmSync(image, { force: true })
+  }
+}
+
+function write(out: string, name: string, manifest: EnclaveManifest, key: KeyObject): void {
+  const file = join(out, `${name}.json`)
+  writeFileSync(`${file}.new`, signedManifestBytes(signManifest(manifest, key)))
+  renameSync(`${file}.new`, file)
+}
+
+// The signer's modulus comes with any signature; this one is thrown away.
+function probe(image: { readonly sha256: string; readonly size: number }): EnclaveManifest {
+  return {
+    version: 1,
+    program: 'agent',
+    image,
+    entry: '/usr/bin/node',
+    args: [],
+    env: {},
+    attributes: { debug: false },
+    isvProdId: 0,
+    isvSvn: 0,
+    builtAt: 0,
+    peers: { init: { mrEnclave: '00'.repeat(32) } },
+  }
+}

@@ -1,0 +1,150 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { CodedError } from '#lib/errors'
+import { type FileLock, lockFile, tryLockFile } from '#platform/lock'
+import { loopMount } from '#platform/loop'
+import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
+import { readBundle, type SignedBundle } from './signed-bundle.ts'
+
+const BLOCK = 1024 * 1024
+
+/** A bundle mounted on this node, kept for as long as somebody holds it. */
+export interface MountedBundle extends SignedBundle {
+  /** The image's root, read only. */
+  readonly root: string
+  /** Folder of this mount below the state directory, for `releaseBundle`. */
+  readonly base: string
+  /** Descriptor whose inheritance keeps the mount: a child that has it is a user too. */
+  readonly holdFd: number
+  /** Gives up this hold; whoever gives up the last one unmounts. */
+  release(): void
+}
+
+/** Where bundles are mounted and their private copies are made. */
+export interface BundlePlaces {
+  readonly root: string
+  readonly state: string
+}
+
+/**
+ * Mounts the bundle in `dir` unless it is mounted already, and holds it. The image is hashed while it
+ * is copied to a private file, which is mounted and then unlinked: nothing on disk can be exchanged
+ * between the check and what is executed. Throws CodedError BUNDLE_MISSING or BUNDLE_IMAGE_MISMATCH.
+ */
+export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
+  const { agent, init } = readBundle(dir)
+  const { sha256, size } = agent.manifest.image
+  const base = join(places.state, 'bundles', sha256.slice(0, 32))
+  const root = join(base, 'root')
+  mkdirSync(base, { recursive: true, mode: 0o700 })
+  using _mutex = lockFile(join(base, 'mutex'), 'exclusive')
+  const hold = lockFile(join(base, 'users'), 'shared')
+  try {
+    if (!isMounted(root)) {
+      mkdirSync(root, { recursive: true })
+      mountCopy(join(dir, 'bundle.erofs'), sha256, size, root, places.root)
+    }
+  } catch (error) {
+    hold[Symbol.dispose]()
+    throw error
+  }
+  return { agent, init, root, base, holdFd: hold.fd, release: () => releaseHold(hold, base) }
+}
+
+/** Unmounts every bundle of this state directory that nobody holds (left by a killed supervisor). */
+export function sweepBundles(state: string): void {
+  const folder = join(state, 'bundles')
+  if (!existsSync(folder)) return
+  for (const name of readdirSync(folder)) releaseHold(undefined, join(folder, name))
+}
+
+/** Gives up an inherited hold (see `holdFd`); whoever gives up the last one unmounts. */
+export function releaseBundle(base: string, holdFd: number): void {
+  releaseHold({ fd: holdFd, [Symbol.dispose]: () => closeSync(holdFd) }, base)
+}
+
+function releaseHold(hold: FileLock | undefined, base: string): void {
+  if (!existsSync(base)) return
+  using _mutex = lockFile(join(base, 'mutex'), 'exclusive')
+  hold?.[Symbol.dispose]()
+  using last = tryLockFile(join(base, 'users'), 'exclusive')
+  if (last === undefined) return
+  const root = join(base, 'root')
+  // an earlier mount below may linger until the kernel let go of its users: detach, never wait
+  if (isMounted(root)) linuxMounts.unmount(root, { detach: true })
+  if (existsSync(root)) rmdirSync(root)
+}
+
+function isMounted(path: string): boolean {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .some((line) => line.split(' ')[4] === path)
+}
+
+function mountCopy(
+  image: string,
+  sha256: string,
+  size: number,
+  target: string,
+  root: string,
+): void {
+  const folder = join(root, 'bundles')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const copy = join(folder, `.private-${randomBytes(8).toString('hex')}`)
+  try {
+    const actual = copyHashed(image, copy, size)
+    if (actual !== sha256) {
+      throw new CodedError('BUNDLE_IMAGE_MISMATCH', `${image} is not the image of its manifests`, {
+        details: { expected: sha256, actual },
+      })
+    }
+    mountErofs(copy, target)
+  } finally {
+    rmSync(copy, { force: true })
+  }
+}
+
+function mountErofs(image: string, target: string): void {
+  try {
+    const flags = MOUNT_FLAGS.rdonly | MOUNT_FLAGS.nodev | MOUNT_FLAGS.nosuid
+    linuxMounts.mount({ source: image, target, type: 'erofs', flags })
+  } catch (error) {
+    // before Linux 6.12 EROFS wants a block device
+    if ((error as { code?: string }).code !== 'ENOTBLK') throw error
+    loopMount(image, target)
+  }
+}
+
+function copyHashed(from: string, to: string, size: number): string {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(BLOCK)
+  const [input, output] = [openSync(from, 'r'), openSync(to, 'wx', 0o400)]
+  try {
+    let total = 0
+    for (;;) {
+      const count = readSync(input, buffer)
+      if (count === 0) return hash.digest('hex')
+      total += count
+      // a file that grows while it is copied must not fill the disk
+      if (total > size) return 'longer than its manifests say'
+      const part = buffer.subarray(0, count)
+      hash.update(part)
+      for (let at = 0; at < count; ) at += writeSync(output, part, at)
+    }
+  } finally {
+    closeSync(input)
+    closeSync(output)
+  }
+}

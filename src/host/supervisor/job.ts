@@ -1,0 +1,71 @@
+import type { ContainerRecord } from './record.ts'
+
+/** What the supervisor needs for every job: places and the enclaves' inputs. */
+export interface JobBase {
+  readonly root: string
+  readonly state: string
+  /** Root of the mounted bundle image. */
+  readonly bundleRoot: string
+  /** Its folder below `STATE/bundles`, to give the mount up at the end. */
+  readonly bundleDir: string
+  /** Base64 of the init-data document, exact bytes. */
+  readonly initData: string
+  readonly explain: boolean
+}
+
+/** Run one container. */
+export interface RunJob extends JobBase {
+  readonly kind: 'run'
+  readonly record: ContainerRecord
+  /** `HostRequest` of the agent protocol. */
+  readonly request: Readonly<Record<string, unknown>>
+  /** Remove the container's record when it ends. */
+  readonly remove: boolean
+  /** Send output over the channel as well as to the log. */
+  readonly attach: boolean
+}
+
+/** Attest once. */
+export interface AttestJob extends JobBase {
+  /** Bundle directory. */
+  readonly bundle: string
+  readonly kind: 'attest'
+  readonly id: string
+  readonly resource: string
+  /** Hex, up to 64 bytes. */
+  readonly reportData: string
+}
+
+/** First line on the channel, from the command to the supervisor that it started. */
+export type Job = RunJob | AttestJob
+
+/** Later lines from the command. */
+export type JobOrder =
+  | { readonly op: 'signal'; readonly signal: number }
+  /** Give up before the container has started. */
+  | { readonly op: 'cancel' }
+
+/** Report of a failure, as the command prints it. */
+export interface FailureReport {
+  readonly code: string
+  readonly message: string
+  readonly next?: string
+  readonly retryable?: boolean
+  readonly correlationId?: string
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** Lines from the supervisor. The last one is `failed`, `exit` or `attested`. */
+export type JobEvent =
+  | {
+      readonly event: 'progress'
+      readonly step: string
+      readonly text?: string
+      readonly done?: number
+      readonly total?: number
+    }
+  | { readonly event: 'started'; readonly record: ContainerRecord }
+  | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly data: string }
+  | { readonly event: 'exit'; readonly record: ContainerRecord }
+  | { readonly event: 'attested'; readonly document: Readonly<Record<string, unknown>> }
+  | ({ readonly event: 'failed' } & FailureReport)

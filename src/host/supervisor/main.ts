@@ -1,0 +1,14 @@
+// The supervisor of one container: launches its enclaves, carries messages between them, keeps its
+// log and record, and cleans up. Started detached by a command, with descriptor 3 the hold on the
+// bundle mount and descriptor 4 the job channel.
+import { enterPrivateMounts, keepFromChildren, mountNamespace } from '#platform/process'
+
+// Before anything else: threads that exist when the namespace is made would stay outside of it.
+const home = mountNamespace()
+enterPrivateMounts()
+keepFromChildren(3)
+keepFromChildren(4)
+
+void import('./supervise.ts').then(({ supervise }) =>
+  supervise({ holdFd: 3, channelFd: 4, homeNamespace: home }),
+)

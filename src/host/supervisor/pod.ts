@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import { concat } from '#lib/bytes'
+import { CodedError } from '#lib/errors'
+import { manifestBytes } from '#lib/manifest'
+import { openPipe, type Pipe } from '#platform/pipe'
+import { type AgentClient, agentClient, type InitClient, initClient } from '#protocol/agent'
+import { type EnclaveProcess, startEnclave } from '../launcher/enclave-process.ts'
+import { mountPod } from '../launcher/pod-mounts.ts'
+import type { SignedBundle } from '../launcher/signed-bundle.ts'
+import { openPlatform, type SimPlatform } from '../launcher/sim/index.ts'
+
+/** Where the enclaves of a pod get what, and put what. */
+export interface PodOptions {
+  readonly platformDir: string
+  readonly bundle: SignedBundle
+  readonly bundleRoot: string
+  /** Folder that becomes `/spool`. */
+  readonly spool: string
+  readonly initData: Uint8Array
+  /** Descriptor for what the enclaves themselves say. */
+  readonly logFd: number
+}
+
+/** An enclave with the calls of its service. */
+export interface Enclave<Client> {
+  readonly process: EnclaveProcess
+  readonly calls: Client
+}
+
+/**
+ * The enclaves of one pod. Open it in a private mount namespace of its own; disposing of it ends them.
+ */
+export class Pod implements AsyncDisposable {
+  readonly #options: PodOptions
+  readonly #platform: SimPlatform
+  readonly #configId: Uint8Array
+  readonly #started: EnclaveProcess[] = []
+
+  private constructor(options: PodOptions, platform: SimPlatform) {
+    this.#options = options
+    this.#platform = platform
+    const digest = createHash('sha256').update(options.initData).digest()
+    this.#configId = concat(digest, new Uint8Array(32))
+  }
+
+  static async open(options: PodOptions): Promise<Pod> {
+    mountPod(options.bundleRoot, options.spool)
+    return new Pod(options, await openPlatform(options.platformDir))
+  }
+
+  /** Starts the agent and tells it whose it is. */
+  async agent(): Promise<Enclave<AgentClient>> {
+    const { logFd } = this.#options
+    const process = await this.#start('agent', logFd, logFd)
+    const calls = agentClient(process.client)
+    await this.#configure(calls, 'agent')
+    return { process, calls }
+  }
+
+  /** Starts an init; its output is the container's. */
+  async init(
+    onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => void,
+  ): Promise<Enclave<InitClient> & { readonly drained: Promise<void> }> {
+    const [out, err] = [openPipe(), openPipe()]
+    const process = await this.#start('init', out.writeFd, err.writeFd)
+    const drained = Promise.all([
+      drain(out, (data) => onOutput('stdout', data)),
+      drain(err, (data) => onOutput('stderr', data)),
+    ]).then(() => {})
+    const calls = initClient(process.client)
+    await this.#configure(calls, 'init')
+    return { process, calls, drained }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#started.map((enclave) => enclave.kill()))
+  }
+
+  async #start(program: 'agent' | 'init', stdout: number, stderr: number): Promise<EnclaveProcess> {
+    const enclave = await startEnclave({
+      root: this.#options.bundleRoot,
+      signed: this.#options.bundle[program],
+      configId: this.#configId,
+      platform: this.#platform,
+      stdout,
+      stderr,
+    })
+    this.#started.push(enclave)
+    return enclave
+  }
+
+  async #configure(
+    calls: Pick<AgentClient, 'configure'> | Pick<InitClient, 'configure'>,
+    program: 'agent' | 'init',
+  ): Promise<void> {
+    try {
+      await calls.configure({
+        initData: this.#options.initData,
+        manifest: manifestBytes(this.#options.bundle[program].manifest),
+      })
+    } catch (cause) {
+      if ((cause as { code?: string }).code !== 'TTRPC_CLOSED') throw cause
+      throw new CodedError(
+        'ENCLAVE_START_FAILED',
+        `the ${program} enclave ended before it was ready`,
+        { cause },
+      )
+    }
+  }
+}
+
+async function drain(pipe: Pipe, onData: (data: Uint8Array) => void): Promise<void> {
+  pipe.closeWrite()
+  for await (const chunk of pipe.read) onData(chunk)
+}

@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { toBase64 } from '#lib/bytes'
+import type { CommandContext } from '#lib/command'
+import { CodedError } from '#lib/errors'
+import { jsonLine, jsonLines } from '#lib/json-lines'
+import { socketPair } from '#platform/socket-pair'
+import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
+import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
+
+const MAX_LINE = 4 * 1024 * 1024
+
+/** A job that a supervisor works on. */
+export interface StartedJob {
+  /** Ends after the last event, or when the supervisor is gone. */
+  readonly events: AsyncIterable<JobEvent>
+  order(order: JobOrder): void
+  /** Lets go: the supervisor goes on by itself. */
+  detach(): void
+}
+
+/** What every job needs, read from the command's places; `bundle` and `initData` may be overridden. */
+export interface JobInputs {
+  readonly bundle: MountedBundle
+  readonly base: Omit<JobBase, 'explain'>
+  readonly bundleDir: string
+}
+
+/** Reads init-data and mounts the bundle. Throws CodedError ROOT_REQUIRED, INIT_DATA_MISSING, BUNDLE_…. */
+export function openInputs(
+  context: CommandContext,
+  options: { readonly bundle: string | undefined; readonly initData: string | undefined },
+): JobInputs {
+  if (process.getuid?.() !== 0) throw new CodedError('ROOT_REQUIRED', 'this command needs root')
+  const { root, state } = context.places
+  const file = options.initData ?? context.places.initData
+  let initData: Uint8Array
+  try {
+    initData = readFileSync(file)
+  } catch (cause) {
+    throw new CodedError('INIT_DATA_MISSING', `reading init-data ${file} failed`, { cause })
+  }
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  mkdirSync(state, { recursive: true, mode: 0o700 })
+  const bundleDir = options.bundle ?? join(root, 'bundles', 'default')
+  const bundle = holdBundle(bundleDir, { root, state })
+  return {
+    bundle,
+    bundleDir,
+    base: {
+      root,
+      state,
+      bundleRoot: bundle.root,
+      bundleDir: bundle.base,
+      initData: toBase64(initData),
+    },
+  }
+}
+
+/**
+ * Starts a supervisor for a job, in a session of its own. It runs the bundle's node binary, so that
+ * all processes of a node share its pages, and inherits the hold on the bundle mount.
+ */
+export function startJob(context: CommandContext, inputs: JobInputs, job: Job): StartedJob {
+  const channel = socketPair()
+  const logFd = openSync(join(job.root, 'supervisor.log'), 'a', 0o600)
+  const child = spawn(
+    join(inputs.bundle.root, 'usr/bin/node'),
+    ['--disable-warning=ExperimentalWarning', join(context.program.dist, 'supervisor.cjs')],
+    {
+      cwd: '/',
+      detached: true,
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ENCLAVE_CC_STATE: job.state },
+      stdio: ['ignore', logFd, logFd, inputs.bundle.holdFd, channel.theirs],
+    },
+  )
+  channel.closeTheirs()
+  closeSync(logFd)
+  child.on('error', (error) => channel.ours.destroy(error))
+  child.unref()
+  channel.ours.on('error', () => {})
+  channel.ours.write(jsonLine(job))
+  return {
+    events: jsonLines(channel.ours, MAX_LINE) as AsyncIterable<unknown> as AsyncIterable<JobEvent>,
+    order: (order) => void channel.ours.write(jsonLine(order)),
+    detach: () => channel.ours.destroy(),
+  }
+}

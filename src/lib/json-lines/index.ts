@@ -1,0 +1,1 @@
+export { jsonLine, jsonLines } from './json-lines.ts'

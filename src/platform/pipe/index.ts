@@ -1,0 +1,2 @@
+export type { Pipe } from './pipe.ts'
+export { openPipe } from './pipe.ts'
