@@ -1,18 +1,19 @@
 import { parentPort } from 'node:worker_threads'
 import type { SealedFile } from './sealed-file.ts'
-import type { TamperedChunk } from './serve.ts'
 import { serveSealed } from './serve.ts'
 
 /** What a serving thread is sent, once. */
 export interface ServeOrder {
   readonly device: number
   readonly files: readonly SealedFile[]
+  /** Shared by all serving threads: `[1, file, chunk]` once a chunk was not genuine. */
+  readonly alarm: Int32Array
 }
 
-/** What a serving thread says: that it is up, of a bad chunk, and how it ended. */
+/** What a serving thread says: that it is up, that the alarm was set, and how it ended. */
 export type ServeNews =
   | { readonly kind: 'ready' }
-  | ({ readonly kind: 'tampered' } & TamperedChunk)
+  | { readonly kind: 'alarm' }
   | { readonly kind: 'ended'; readonly reason: string }
 
 /**
@@ -23,11 +24,17 @@ export function runServeWorker(): void {
   const port = parentPort
   if (port === null) throw new TypeError('not a worker thread')
   const say = (news: ServeNews): void => port.postMessage(news)
-  port.once('message', (order: ServeOrder) => {
-    const reason = serveSealed(order.device, order.files, (chunk) =>
-      say({ kind: 'tampered', ...chunk }),
-    )
-    for (const file of order.files) file.key.fill(0)
+  port.once('message', ({ device, files, alarm }: ServeOrder) => {
+    const reason = serveSealed(device, files, ({ file, chunk }) => {
+      // Only the first is kept: readahead asks again, and one is reason enough.
+      if (Atomics.compareExchange(alarm, 0, 0, -1) === 0) {
+        Atomics.store(alarm, 1, file)
+        Atomics.store(alarm, 2, chunk)
+        Atomics.store(alarm, 0, 1)
+      }
+      say({ kind: 'alarm' })
+    })
+    for (const file of files) file.key.fill(0)
     say({ kind: 'ended', reason })
     port.close()
   })

@@ -14,9 +14,9 @@ import { createOpensslOpener } from '#platform/chunk-cipher'
 import type { SealedFile } from './sealed-file.ts'
 import { bufferLength, readSealed } from './sealed-file.ts'
 
-/** A chunk that did not authenticate: which file of the directory, which chunk of it. */
+/** A chunk that did not authenticate: which file of the list, which chunk of it. */
 export interface TamperedChunk {
-  readonly file: string
+  readonly file: number
   readonly chunk: number
 }
 
@@ -65,8 +65,9 @@ export function serveSealed(
             writeReplyHeader(replyStart, request.unique, outcome.data.length)
             send(device, [replyStart, outcome.data])
           } else {
+            // Said first: whoever reads EIO must not be able to end before it is known why.
+            tampered({ file: answer.file, chunk: outcome.chunk })
             send(device, [replyHeader(request.unique, 0, ERRNO.EIO)])
-            tampered({ file: file.name, chunk: outcome.chunk })
           }
         }
       }

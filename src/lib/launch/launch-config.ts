@@ -53,7 +53,7 @@ export interface LaunchConfig {
 /** Most layers: what one page of mount options holds with our short paths (rootfs.md 3.3). */
 export const MAX_LAYERS = 127
 /** Largest document, in bytes. */
-export const MAX_LAUNCH_BYTES: number = 4 * 1024 * 1024
+export const MAX_LAUNCH_BYTES: number = 1024 * 1024
 /** Pattern of a container id. */
 export const CONTAINER_ID: RegExp = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
 /** Pattern of a host name inside a container. */
@@ -61,7 +61,7 @@ export const HOSTNAME: RegExp = /^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/
 /** Pattern of a cgroup path; `..` is refused beside it. */
 export const CGROUP_PATH: RegExp = /^\/?[A-Za-z0-9_.:@-]+(\/[A-Za-z0-9_.:@-]+){0,31}$/
 
-const FILE = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+const FILE = /^[a-z0-9][a-z0-9.-]{0,127}$/
 const NO_NUL = /^[^\0]*$/
 const ENV = /^[^=\0]+=[^\0]*$/
 const MEMBERS = [

@@ -44,6 +44,11 @@ export class Reaper implements Disposable {
     })
   }
 
+  /** Those that are waited for: children that have not ended yet. */
+  get pids(): number[] {
+    return [...this.#waiting.keys()]
+  }
+
   [Symbol.dispose](): void {
     process.off('SIGCHLD', this.#onChild)
     this.#waiting.clear()

@@ -1,0 +1,214 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { HandoverLayer } from '#lib/handover'
+import { type LaunchConfig, runtimeSpec } from '#lib/launch'
+import { readInRoot } from '#platform/in-root'
+import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
+import type { ExitStatus, Reaper } from '#platform/process'
+import { MAX_ACCOUNTS_BYTES, resolveUser } from './accounts.ts'
+import { InitError } from './init-error.ts'
+import { openLayers } from './open-layers.ts'
+import { mountRootfs, type Rootfs } from './rootfs.ts'
+import { Runc } from './runc.ts'
+import type { ServePool } from './serve-pool.ts'
+
+/** How a container ended. */
+export interface ContainerExit extends ExitStatus {
+  /** `ROOTFS_TAMPERED` or `INTERNAL` where init ended it, else `''`. */
+  readonly reason: '' | 'ROOTFS_TAMPERED' | 'INTERNAL'
+  /** One sentence for the log, or `''`. */
+  readonly message: string
+}
+
+/** What `startContainer` needs. */
+export interface ContainerOptions {
+  readonly mounts: Mounts
+  readonly reaper: Reaper
+  readonly pool: ServePool
+  /** Path of the measured runc. */
+  readonly runc: string
+  /** Directory that gets a private tmpfs with all of the container's mounts; made if missing. */
+  readonly base: string
+  /** Directory of the sealed layers. */
+  readonly spool: string
+  /** Keys and roots, base layer first; the keys are wiped when they are no longer needed. */
+  readonly layers: readonly HandoverLayer[]
+  readonly config: LaunchConfig
+}
+
+/** A container that runs or has run. */
+export interface Container {
+  readonly pid: number
+  /** Resolves when its first process has ended; by then no other process of it lives. */
+  readonly exited: Promise<ContainerExit>
+  /** Signals its first process, or all. Nothing happens once it has ended. */
+  kill(signal: number, all: boolean): Promise<void>
+  /** Ends it if it runs, then takes everything down in order. May be called again. */
+  close(): Promise<void>
+}
+
+const SIGKILL = 9
+const { nosuid, nodev } = MOUNT_FLAGS
+
+/**
+ * Mounts the root filesystem, creates the container and starts its program. Throws InitError,
+ * SealedError or LaunchError; nothing is left then.
+ */
+export async function startContainer(options: ContainerOptions): Promise<Container> {
+  const { mounts, base } = options
+  mkdirSync(base, { recursive: true, mode: 0o700 })
+  // Small: what grows (the scratch) is a filesystem of its own.
+  const data = 'mode=700,size=16m'
+  mounts.mount({ source: 'init', target: base, type: 'tmpfs', flags: nosuid | nodev, data })
+  const container = new RunningContainer(options)
+  try {
+    await container.start()
+    return container
+  } catch (error) {
+    await container.close()
+    throw tampered(options.pool, error) ?? error
+  }
+}
+
+/** The error of a start that failed because a chunk was not genuine, whichever step met it first. */
+function tampered(pool: ServePool, cause: unknown): InitError | undefined {
+  const { trouble } = pool
+  if (trouble?.kind !== 'tampered') return undefined
+  return new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble), { cause })
+}
+
+function tamperedMessage({ file, chunk }: { file: string; chunk: number }): string {
+  return `reading the root filesystem: ${file}, chunk ${chunk} is not genuine`
+}
+
+class RunningContainer implements Container {
+  readonly #options: ContainerOptions
+  readonly #runc: Runc
+  #rootfs: Rootfs | undefined
+  #closing: Promise<void> | undefined
+  #created = false
+  #ended = false
+  pid = 0
+  exited: Promise<ContainerExit> = Promise.reject(new Error('not started'))
+
+  constructor(options: ContainerOptions) {
+    this.exited.catch(() => {})
+    this.#options = options
+    this.#runc = new Runc({
+      program: options.runc,
+      directory: join(options.base, 'c'),
+      id: options.config.containerId,
+      bundle: join(options.base, 'c'),
+      output: options.config.stdio === 'plain' ? 'inherit' : 'ignore',
+    })
+  }
+
+  async start(): Promise<void> {
+    const { pool, reaper } = this.#options
+    await pool.ready()
+    this.#rootfs = await this.#mount()
+    this.#writeBundle(this.#rootfs.path)
+    this.#created = true
+    this.pid = await this.#runc.create()
+    this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
+    await this.#runc.start().catch(async (error: unknown) => {
+      // The program may have failed before `start` looked; its exit says more then.
+      if (!this.#ended) throw error
+    })
+    const { trouble } = pool
+    if (trouble !== undefined) this.#kill()
+  }
+
+  async kill(signal: number, all: boolean): Promise<void> {
+    if (this.#ended) return
+    if (all && signal !== SIGKILL) await this.#runc.killAll(signal)
+    // Killing the first process of a pid namespace kills the others too.
+    else process.kill(this.pid, signal)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { mounts, base, pool } = this.#options
+    if (this.#created) {
+      this.#kill()
+      if (this.pid !== 0) await this.exited
+      await this.#runc.remove()
+    }
+    if (this.#rootfs === undefined) await pool.end()
+    else await this.#rootfs.unmount()
+    try {
+      mounts.unmount(base)
+    } catch {
+      mounts.unmount(base, { detach: true })
+    }
+    rmSync(base, { recursive: true, force: true })
+  }
+
+  async #mount(): Promise<Rootfs> {
+    const { mounts, base, pool, spool, layers, config } = this.#options
+    const names = layers.map(({ file }) => file)
+    if (JSON.stringify(names) !== JSON.stringify(config.layers.map(({ file }) => file))) {
+      throw new InitError(
+        'ROOTFS_MOUNT_FAILED',
+        'mounting: the launch names other layers than keys',
+      )
+    }
+    const files = openLayers(spool, layers)
+    return mountRootfs({
+      mounts,
+      base,
+      files,
+      pool,
+      scratchSize: config.scratch.size,
+      onTrouble: () => this.#kill(),
+    })
+  }
+
+  #writeBundle(rootfs: string): void {
+    const { base, config } = this.#options
+    const at = (name: string): string => join(base, 'c', name)
+    mkdirSync(join(base, 'c'), { mode: 0o700 })
+    const user = resolveUser(config.user, {
+      passwd: readInRoot(rootfs, 'etc/passwd', MAX_ACCOUNTS_BYTES),
+      group: readInRoot(rootfs, 'etc/group', MAX_ACCOUNTS_BYTES),
+    })
+    const paths = {
+      rootfs,
+      hosts: at('hosts'),
+      resolvConf: at('resolv.conf'),
+      hostname: at('hostname'),
+    }
+    // Readable inside, where they are bound read-only over what the image has there.
+    writeFileSync(paths.hosts, config.hosts, { mode: 0o644 })
+    writeFileSync(paths.resolvConf, config.resolvConf, { mode: 0o644 })
+    writeFileSync(paths.hostname, `${config.hostname}\n`, { mode: 0o644 })
+    const architecture = process.arch === 'arm64' ? 'arm64' : 'x64'
+    const spec = runtimeSpec(config, user, paths, architecture)
+    writeFileSync(at('config.json'), JSON.stringify(spec), { mode: 0o600 })
+  }
+
+  #kill(): void {
+    if (this.pid === 0 || this.#ended) return
+    try {
+      process.kill(this.pid, SIGKILL)
+    } catch {
+      // ESRCH cannot be: it is our child and was not waited for. Nothing else can be done.
+    }
+  }
+
+  #exit(status: ExitStatus): ContainerExit {
+    this.#ended = true
+    const { trouble } = this.#options.pool
+    if (trouble?.kind === 'tampered') {
+      return { ...status, reason: 'ROOTFS_TAMPERED', message: tamperedMessage(trouble) }
+    }
+    if (trouble?.kind === 'defect') {
+      return { ...status, reason: 'INTERNAL', message: 'serving the root filesystem failed' }
+    }
+    return { ...status, reason: '', message: '' }
+  }
+}

@@ -1,0 +1,84 @@
+import { writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
+import { linuxMounts } from '#platform/mount'
+import {
+  becomeSubreaper,
+  closeInherited,
+  enterPrivateMounts,
+  forbidDumps,
+  keepFromChildren,
+  Reaper,
+} from '#platform/process'
+import { openSimTee } from '../tee/index.ts'
+import { runInit } from './run-init.ts'
+import { ServePool } from './serve-pool.ts'
+import { runServeWorker } from './serve-worker.ts'
+import { armWatchdog, die } from './watchdog.ts'
+
+const CONTROL = 0
+const DEVICE = 3
+const THREADS = 2
+// Milliseconds from the first step down to SIGKILL; two seconds are far more than it ever took.
+const CLOSE_LIMIT = 15_000
+
+function enter(): void {
+  // First of all, before any thread exists that would stay in the old namespace.
+  enterPrivateMounts()
+  forbidDumps()
+  closeInherited(DEVICE)
+  keepFromChildren(CONTROL)
+  becomeSubreaper()
+  try {
+    // If memory is short, killing this process would take the container with it.
+    writeFileSync('/proc/self/oom_score_adj', '-900')
+  } catch {
+    // Only root of the first user namespace may; without it the kernel's own choice stands.
+  }
+}
+
+/** The places that the program works with; fixed values inside a bundle. */
+export interface InitProgramOptions {
+  /** The file that was started: serving threads run it again. */
+  readonly entry: string
+  readonly runc: string
+  /** Directory of this container's mounts. */
+  readonly base: string
+  /** Directory of the sealed layers. */
+  readonly spool: string
+}
+
+/**
+ * The init program: descriptor 0 is the supervisor's control socket, 1 and 2 are the container's
+ * output, 3 is the TEE device. Call it first of all, on the main thread or on a serving one.
+ */
+export async function initProgram(options: InitProgramOptions): Promise<void> {
+  if (!isMainThread) return runServeWorker()
+  enter()
+  const { entry, ...places } = options
+  using reaper = new Reaper()
+  // Nothing is written to stderr: it is the container's.
+  const fatal = (): never => {
+    for (const pid of reaper.pids) process.kill(pid, 'SIGKILL')
+    return die()
+  }
+  process.on('uncaughtException', fatal)
+  process.on('unhandledRejection', fatal)
+  const pool = new ServePool(entry, THREADS)
+  const control = new Socket({ fd: CONTROL, readable: true, writable: true })
+  // The supervisor ends us through the control socket; a signal is the same as its end.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => control.destroy())
+  }
+  const tee = openSimTee(new Socket({ fd: DEVICE, readable: true, writable: true }))
+  await runInit({
+    ...places,
+    control,
+    tee,
+    pool,
+    reaper,
+    mounts: linuxMounts,
+    onClosing: () => armWatchdog(CLOSE_LIMIT),
+  })
+  process.exit(0)
+}

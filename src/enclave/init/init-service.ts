@@ -1,0 +1,138 @@
+import type { Tee } from '#lib/attest'
+import { type AgentPin, createInitiator, type Initiator, wipePayload } from '#lib/handover'
+import { parseLaunchConfig } from '#lib/launch'
+import type { InitHandlers } from '#protocol/agent'
+import type { Container, ContainerOptions } from './container.ts'
+import { startContainer } from './container.ts'
+import { checkOwnIdentity } from './identity.ts'
+import { InitError } from './init-error.ts'
+
+/** What the service needs of its surroundings. */
+export interface InitServiceOptions extends Omit<ContainerOptions, 'layers' | 'config'> {
+  readonly tee: Tee
+  /** Called when everything starts to be taken down, for a watchdog. */
+  readonly onClosing?: () => void
+}
+
+/** The init enclave's calls, and its end. */
+export interface InitService {
+  readonly handlers: InitHandlers
+  /** Ends the container and takes everything down. May be called at any time, and again. */
+  close(): Promise<void>
+  /** Resolves when `shutdown` was called and everything is down. */
+  readonly finished: Promise<void>
+}
+
+/** One life: each call is allowed in one state and leads to the next; nothing leads back. */
+type State =
+  | { readonly at: 'new' | 'busy' | 'failed' | 'closed' }
+  | { readonly at: 'configured'; readonly pin: AgentPin }
+  | { readonly at: 'handover'; readonly initiator: Initiator }
+  | { readonly at: 'started'; readonly container: Container }
+
+const DOWN = { at: 'closed' } as const
+
+/** Creates the service of one init: configure → begin → handover → start → wait. */
+export function createInitService(options: InitServiceOptions): InitService {
+  let state: State = { at: 'new' }
+  let work: Promise<unknown> = Promise.resolve()
+  let closing: Promise<void> | undefined
+  const finished = Promise.withResolvers<void>()
+
+  /** Runs one step; whatever goes wrong, this init is of no use any more. */
+  async function step<T>(run: () => Promise<readonly [State, T]>): Promise<T> {
+    state = { at: 'busy' }
+    const running = run()
+    work = running.catch(() => {})
+    try {
+      const [next, result] = await running
+      // While it ran, the host may have shut us down; `close` waits for `work` and finds it.
+      if ((state as State).at !== 'closed') state = next
+      return result
+    } catch (error) {
+      if ((state as State).at !== 'closed') state = { at: 'failed' }
+      throw error
+    }
+  }
+
+  let container: Container | undefined
+
+  async function start(initiator: Initiator): Promise<readonly [State, { pid: number }]> {
+    const { result } = initiator
+    if (result === undefined) throw outOfOrder('start')
+    try {
+      const config = parseLaunchConfig(result.config)
+      if (config.containerId !== result.containerId) {
+        throw new InitError('INIT_IDENTITY', 'starting: the launch is of another container')
+      }
+      container = await startContainer({ ...options, layers: result.layers, config })
+      return [{ at: 'started', container }, { pid: container.pid }]
+    } finally {
+      if (container === undefined) wipePayload(result)
+    }
+  }
+
+  async function close(): Promise<void> {
+    options.onClosing?.()
+    state = DOWN
+    await work
+    if (container === undefined) await options.pool.end()
+    else await container.close()
+  }
+
+  const closeOnce = (): Promise<void> => {
+    closing ??= close()
+    return closing
+  }
+
+  const handlers: InitHandlers = {
+    async configure(request) {
+      if (state.at !== 'new') throw outOfOrder('configure')
+      return step(async () => {
+        const pin = await checkOwnIdentity(options.tee, request)
+        return [{ at: 'configured', pin }, {}]
+      })
+    },
+    async begin({ launchId }) {
+      if (state.at !== 'configured') throw outOfOrder('begin')
+      const { pin: peer } = state
+      return step(async () => {
+        if (launchId.length !== 32) throw outOfOrder('begin')
+        const initiator = createInitiator({ tee: options.tee, launchId, peer })
+        return [{ at: 'handover', initiator }, { message: await initiator.begin() }]
+      })
+    },
+    async handover({ message }) {
+      if (state.at !== 'handover') throw outOfOrder('handover')
+      const current = state
+      return step(async () => [current, { message: await current.initiator.handle(message) }])
+    },
+    async start() {
+      if (state.at !== 'handover') throw outOfOrder('start')
+      const { initiator } = state
+      return step(() => start(initiator))
+    },
+    async wait() {
+      if (container === undefined) throw outOfOrder('wait')
+      const { code, signal, reason, message } = await container.exited
+      return { exitCode: code, signal, code: reason, message }
+    },
+    async kill({ signal, all }) {
+      if (container === undefined) throw outOfOrder('kill')
+      if (signal < 1 || signal > 64) throw new InitError('INIT_STATE', 'killing: no such signal')
+      await container.kill(signal, all)
+      return {}
+    },
+    async shutdown() {
+      await closeOnce()
+      // Later than this answer, so that it can be written.
+      setImmediate(finished.resolve)
+      return {}
+    },
+  }
+  return { handlers, close: closeOnce, finished: finished.promise }
+}
+
+function outOfOrder(call: string): InitError {
+  return new InitError('INIT_STATE', `calling ${call}: not expected now`)
+}

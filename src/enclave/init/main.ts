@@ -1,0 +1,9 @@
+import { initProgram } from './init-program.ts'
+
+// Paths inside the bundle and its private mounts; nothing of a pod is in argument or environment.
+void initProgram({
+  entry: process.argv[1] ?? '',
+  runc: '/usr/sbin/runc',
+  base: '/run/init',
+  spool: '/spool',
+})

@@ -1,0 +1,83 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { equalBytes } from '#lib/bytes'
+import type { HandoverLayer } from '#lib/handover'
+import {
+  HEADER_BLOCK,
+  headerBlock,
+  openSealed,
+  parseHeader,
+  SealedError,
+  sealedLayout,
+} from '#lib/sealed'
+import type { SealedFile } from './sealed-file.ts'
+
+/**
+ * Opens the sealed layers in the spool, base first: header and tag table of each are proven against
+ * the root that the agent handed over, before anything is mounted (own-protocols 4). Throws
+ * SealedError; nothing stays open then.
+ */
+export function openLayers(spool: string, layers: readonly HandoverLayer[]): SealedFile[] {
+  const opened: SealedFile[] = []
+  try {
+    layers.forEach((layer, i) => {
+      opened.push(openLayer(join(spool, layer.file), layer, `l${i}`))
+    })
+    return opened
+  } catch (error) {
+    closeLayers(opened)
+    throw error
+  }
+}
+
+/** Closes the descriptors and wipes the keys. */
+export function closeLayers(files: readonly SealedFile[]): void {
+  for (const file of files) {
+    file.key.fill(0)
+    closeSync(file.fd)
+  }
+}
+
+function openLayer(path: string, layer: HandoverLayer, name: string): SealedFile {
+  // The host filled the spool: a link or a device instead of a file is its doing.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw mismatch(name, 'it is not a regular file')
+    // The agent's header decides; that of the file has to be the same.
+    const header = parseHeader(layer.header)
+    const block = readExactly(fd, new Uint8Array(HEADER_BLOCK), 0, name)
+    if (!equalBytes(block, headerBlock(layer.header))) throw mismatch(name, 'its header is another')
+    const layout = sealedLayout(header)
+    if (stat.size !== layout.fileLength) throw mismatch(name, 'its length is another')
+    // Shared with the serving threads, which only read it.
+    const tags = new Uint8Array(new SharedArrayBuffer(layout.tagsLength))
+    readExactly(fd, tags, layout.tagsOffset, name)
+    const image = openSealed({
+      encodedHeader: layer.header,
+      root: layer.root,
+      key: layer.key,
+      tags,
+      fileLength: stat.size,
+    })
+    image.close()
+    return { name, fd, header, key: layer.key, tags }
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+function readExactly(fd: number, into: Uint8Array, position: number, name: string): Uint8Array {
+  let got = 0
+  while (got < into.length) {
+    const count = readSync(fd, into, got, into.length - got, position + got)
+    if (count === 0) throw mismatch(name, 'it is too short')
+    got += count
+  }
+  return into
+}
+
+function mismatch(name: string, found: string): SealedError {
+  return new SealedError('SEALED_MISMATCH', `opening sealed layer ${name}: ${found}`)
+}

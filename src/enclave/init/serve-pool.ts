@@ -1,0 +1,102 @@
+import { closeSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { cloneFuse } from '#platform/fuse'
+import type { SealedFile } from './sealed-file.ts'
+import type { ServeNews, ServeOrder } from './serve-worker.ts'
+
+/** What became of the served files. */
+export type ServeTrouble =
+  | { readonly kind: 'tampered'; readonly file: string; readonly chunk: number }
+  | { readonly kind: 'defect'; readonly cause: unknown }
+
+/**
+ * The threads that serve the sealed layers. They are started before there is anything to serve, since
+ * a thread takes 40 to 65 ms to start, and each ends when the mount has gone.
+ */
+export class ServePool {
+  readonly #workers: Worker[] = []
+  readonly #ready: Promise<unknown>
+  readonly #ended: Promise<unknown>
+  // [0 no, -1 being written, 1 set; file; chunk]; read without a message, so never too late.
+  readonly #alarm = new Int32Array(new SharedArrayBuffer(12))
+  // One a thread, closed when its thread ends: what it had not answered fails then instead of hanging.
+  #devices: number[] = []
+  #files: readonly string[] = []
+  #serving = false
+  #defect: { readonly cause: unknown } | undefined
+  #onTrouble: () => void = () => {}
+
+  /** `entry` is a program that calls `runServeWorker` when it is not the main thread. */
+  constructor(entry: string | URL, threads: number) {
+    const ready: Promise<void>[] = []
+    const ended: Promise<void>[] = []
+    for (let i = 0; i < threads; i += 1) {
+      // No environment, no argument and no stdin of this process is any concern of the thread.
+      const worker = new Worker(entry, { env: {}, argv: [], stdin: false })
+      this.#workers.push(worker)
+      ended.push(
+        new Promise((resolve) =>
+          worker.once('exit', () => {
+            const device = this.#devices[i]
+            if (device !== undefined) closeSync(device)
+            resolve()
+          }),
+        ),
+      )
+      ready.push(
+        new Promise((resolve) => {
+          worker.on('message', (news: ServeNews) => {
+            if (news.kind === 'ready') resolve()
+            if (news.kind === 'alarm') this.#onTrouble()
+          })
+        }),
+      )
+      worker.on('error', (cause) => {
+        this.#defect ??= { cause }
+        this.#onTrouble()
+      })
+    }
+    this.#ready = Promise.race([Promise.all(ready), Promise.all(ended)])
+    this.#ended = Promise.all(ended)
+  }
+
+  /** Resolves when all threads wait for their order. */
+  async ready(): Promise<void> {
+    await this.#ready
+    if (this.#defect !== undefined) throw this.#defect.cause
+  }
+
+  /**
+   * Starts serving `files` on the FUSE descriptor, which belongs to the pool from now on. Call it
+   * once, after `ready`.
+   */
+  serve(device: number, files: readonly SealedFile[], onTrouble: () => void): void {
+    this.#devices = [device]
+    this.#files = files.map(({ name }) => name)
+    this.#onTrouble = onTrouble
+    while (this.#devices.length < this.#workers.length) this.#devices.push(cloneFuse(device))
+    this.#workers.forEach((worker, i) => {
+      const order: ServeOrder = { device: this.#devices[i] ?? device, files, alarm: this.#alarm }
+      worker.postMessage(order)
+    })
+    this.#serving = true
+  }
+
+  /** What went wrong so far, if anything did. */
+  get trouble(): ServeTrouble | undefined {
+    if (Atomics.load(this.#alarm, 0) !== 0) {
+      const file = this.#files[Atomics.load(this.#alarm, 1)] ?? 'l?'
+      return { kind: 'tampered', file, chunk: Atomics.load(this.#alarm, 2) }
+    }
+    return this.#defect === undefined ? undefined : { kind: 'defect', cause: this.#defect.cause }
+  }
+
+  /**
+   * Resolves when every thread has ended. Threads that serve end when their mount has gone, so unmount
+   * first; the others are ended here.
+   */
+  async end(): Promise<void> {
+    if (!this.#serving) await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    await this.#ended
+  }
+}

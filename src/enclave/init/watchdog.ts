@@ -1,0 +1,15 @@
+/**
+ * Ends the process for certain. `process.exit` waits for threads, and one that is blocked in
+ * `read(/dev/fuse)` never comes back (rootfs.md 2.6); SIGKILL does not wait, and with the last process
+ * of the private mount namespace the kernel takes down its mounts.
+ */
+export function die(): never {
+  process.kill(process.pid, 'SIGKILL')
+  // Not reached: a signal to oneself is delivered before the call returns.
+  throw new Error('killed')
+}
+
+/** Kills this process in `milliseconds` unless it has ended by then. */
+export function armWatchdog(milliseconds: number): void {
+  setTimeout(die, milliseconds).unref()
+}

@@ -1,0 +1,1 @@
+export { cgroupDirectories, cgroupProcesses, removeCgroup } from './cgroup.ts'

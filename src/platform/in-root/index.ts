@@ -1,0 +1,1 @@
+export { readInRoot } from './in-root.ts'
