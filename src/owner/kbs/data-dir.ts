@@ -1,0 +1,238 @@
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  X509Certificate,
+} from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import { fromBase64Url, toBase64Url, toHex } from '#lib/bytes'
+import { object, parseJson, string, strings } from '#lib/json'
+import { splitPem } from '#lib/x509'
+import {
+  certificatePem,
+  issueCertificate,
+  type KeyPair,
+  newKeyPair,
+  spkiPin,
+} from './certificates.ts'
+import { KbsError } from './kbs-error.ts'
+
+const DAY = 86_400_000
+const LEAF_DAYS = 397
+const ROOT_DAYS = 3652
+
+/** Files of a broker's data directory, relative to it. */
+export const FILES = {
+  config: 'broker.json',
+  database: 'kbs.db',
+  adminToken: 'admin.token',
+  tokenKey: 'keys/token.key',
+  tokenCertificate: 'keys/token.pem',
+  auditKey: 'keys/audit.key',
+  auditPublicKey: 'keys/audit.pub.pem',
+  storageKey: 'keys/storage.key',
+  authorityKey: 'tls/ca.key',
+  authority: 'tls/ca.pem',
+  serverKey: 'tls/server.key',
+  server: 'tls/server.pem',
+} as const
+
+/** What `broker.json` holds: public facts that outlive a restart. */
+export interface BrokerConfig {
+  /** Identity of this broker: audience and issuer of its tokens. */
+  readonly id: string
+  /** `address:port` to listen on. */
+  readonly listen: string
+  /** As clients reach it; goes into init-data. */
+  readonly url: string
+  /** Names and addresses of the TLS certificate. */
+  readonly names: readonly string[]
+}
+
+/** Everything that `kbs serve` needs from the data directory. */
+export interface BrokerKeys {
+  readonly config: BrokerConfig
+  readonly token: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+  /** DER of the certificates of the token key, leaf first. */
+  readonly tokenChain: readonly Uint8Array[]
+  readonly audit: { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
+  readonly storageKey: Uint8Array
+  readonly tls: { readonly key: string; readonly certificate: string }
+  /** SPKI pin of the TLS key. */
+  readonly pin: string
+}
+
+/** Options of `initDataDir`. */
+export interface InitOptions {
+  readonly listen: string
+  readonly url: string
+  readonly names: readonly string[]
+  /** Milliseconds since 1970. */
+  readonly now: number
+}
+
+/**
+ * Makes keys, certificates and the admin token in an empty or missing directory. The configuration
+ * is written last, so that a directory with one is complete. Returns the admin token.
+ * Throws KbsError KBS_INITIALISED if there is a broker.
+ */
+export async function initDataDir(dir: string, options: InitOptions): Promise<string> {
+  if (existsSync(dir) && (await readdir(dir)).length > 0) {
+    throw new KbsError('KBS_INITIALISED', `making a broker in ${dir}: it is not empty`)
+  }
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  await chmod(dir, 0o700)
+  for (const part of ['keys', 'tls']) await mkdir(join(dir, part), { mode: 0o700 })
+  const write = (file: string, text: string, mode = 0o600): Promise<void> =>
+    writeFile(join(dir, file), text, { mode, flag: 'wx' })
+
+  const id = `enclave-cc-kbs-${toHex(randomBytes(8))}`
+  const authority = { subject: `${id} CA`, ...newKeyPair() }
+  const root = issueCertificate({
+    subject: authority.subject,
+    publicKey: authority.publicKey,
+    issuer: authority,
+    use: 'authority',
+    notBefore: options.now - DAY,
+    notAfter: options.now + ROOT_DAYS * DAY,
+  })
+  await write(FILES.authority, certificatePem(root), 0o644)
+  await write(FILES.authorityKey, privatePem(authority.privateKey))
+
+  const server = newKeyPair()
+  await write(FILES.serverKey, privatePem(server.privateKey))
+  const certificate = serverCertificate(server.publicKey, authority, options.names, options.now)
+  await write(FILES.server, certificate, 0o644)
+
+  const token = newKeyPair()
+  await write(FILES.tokenKey, privatePem(token.privateKey))
+  const signer = issueCertificate({
+    subject: `${id} token signer`,
+    publicKey: token.publicKey,
+    issuer: authority,
+    use: 'signer',
+    notBefore: options.now - DAY,
+    notAfter: options.now + ROOT_DAYS * DAY,
+  })
+  await write(FILES.tokenCertificate, certificatePem(signer) + certificatePem(root), 0o644)
+
+  const audit = generateKeyPairSync('ed25519')
+  await write(FILES.auditKey, privatePem(audit.privateKey))
+  await write(FILES.auditPublicKey, publicPem(audit.publicKey), 0o644)
+  await write(FILES.storageKey, `${toBase64Url(randomBytes(32))}\n`)
+
+  const adminToken = newAdminToken()
+  await write(FILES.adminToken, `${adminToken}\n`)
+  const { listen, url, names } = options
+  await write(FILES.config, `${JSON.stringify({ id, listen, url, names }, null, 2)}\n`, 0o644)
+  return adminToken
+}
+
+/** A fresh admin token; the prefix makes it findable for secret scanners. */
+export function newAdminToken(): string {
+  return `ecc-admin-${toBase64Url(randomBytes(32))}`
+}
+
+/** Reads the public facts of a broker. Throws KbsError KBS_NOT_INITIALISED. */
+export async function readConfig(dir: string): Promise<BrokerConfig> {
+  let text: Uint8Array
+  try {
+    text = await readFile(join(dir, FILES.config))
+  } catch (cause) {
+    throw new KbsError('KBS_NOT_INITIALISED', `opening the broker in ${dir}: there is none`, {
+      cause,
+    })
+  }
+  const config = object(parseJson(text), FILES.config, ['id', 'listen', 'url', 'names'])
+  return {
+    id: string(config.id, 'id', { max: 128 }),
+    listen: string(config.listen, 'listen', { max: 256 }),
+    url: string(config.url, 'url', { max: 512 }),
+    names: strings(config.names, 'names', { maxItems: 64, max: 253 }),
+  }
+}
+
+/** Replaces the public facts of a broker. */
+export async function writeConfig(dir: string, config: BrokerConfig): Promise<void> {
+  const file = join(dir, FILES.config)
+  await writeFile(`${file}.new`, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o644 })
+  await rename(`${file}.new`, file)
+}
+
+/**
+ * Reads the keys of a broker. A TLS certificate that ends within 30 days is renewed with the
+ * same key, so that pins in init-data stay good. Throws KbsError KBS_NOT_INITIALISED.
+ */
+export async function readKeys(dir: string, now: number): Promise<BrokerKeys> {
+  const config = await readConfig(dir)
+  const read = (file: string): Promise<string> => readFile(join(dir, file), 'utf8')
+  const pair = async (file: string): Promise<KeyPair> => {
+    const privateKey = createPrivateKey(await read(file))
+    return { privateKey, publicKey: createPublicKey(privateKey) }
+  }
+  const key = await read(FILES.serverKey)
+  const server = await pair(FILES.serverKey)
+  let certificate = await read(FILES.server)
+  if (Date.parse(new X509Certificate(certificate).validTo) - now < 30 * DAY) {
+    const authority = { subject: `${config.id} CA`, ...(await pair(FILES.authorityKey)) }
+    certificate = serverCertificate(server.publicKey, authority, config.names, now)
+    await writeFile(join(dir, `${FILES.server}.new`), certificate, { mode: 0o644 })
+    await rename(join(dir, `${FILES.server}.new`), join(dir, FILES.server))
+  }
+  return {
+    config,
+    token: await pair(FILES.tokenKey),
+    tokenChain: splitPem(await read(FILES.tokenCertificate), 'CERTIFICATE', 4),
+    audit: await pair(FILES.auditKey),
+    storageKey: fromBase64Url((await read(FILES.storageKey)).trim(), 'storage key', 32),
+    tls: { key, certificate: certificate + (await read(FILES.authority)) },
+    pin: spkiPin(server.publicKey),
+  }
+}
+
+/** SPKI pin of the first certificate of a PEM text. */
+export function pinOfCertificate(pem: string | Uint8Array): string {
+  return spkiPin(new X509Certificate(pem).publicKey)
+}
+
+/** The names a certificate should carry for a broker reached at `url` and listening at `listen`. */
+export function certificateNames(url: string, listen: string, more: readonly string[]): string[] {
+  const bare = (host: string): string => host.replace(/^\[|\]$/g, '')
+  const address = bare(listen.slice(0, listen.lastIndexOf(':')))
+  const any = address === '0.0.0.0' || address === '::'
+  const names = [bare(new URL(url).hostname), ...(any ? [] : [address])]
+  return [...new Set([...names, ...more, 'localhost', '127.0.0.1', '::1'])].filter(
+    (name) => isIP(name) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(name),
+  )
+}
+
+function serverCertificate(
+  publicKey: KeyObject,
+  authority: KeyPair & { readonly subject: string },
+  names: readonly string[],
+  now: number,
+): string {
+  const certificate = issueCertificate({
+    subject: names[0] ?? 'localhost',
+    publicKey,
+    issuer: authority,
+    use: 'server',
+    names,
+    notBefore: now - DAY,
+    notAfter: now + LEAF_DAYS * DAY,
+  })
+  return certificatePem(certificate)
+}
+
+function privatePem(key: KeyObject): string {
+  return String(key.export({ type: 'pkcs8', format: 'pem' }))
+}
+
+function publicPem(key: KeyObject): string {
+  return String(key.export({ type: 'spki', format: 'pem' }))
+}
