@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
@@ -298,6 +298,21 @@ test('a report names the enclave of the socket, whatever the request asks for', 
   const report = parseReport((await client.answer())?.body ?? new Uint8Array())
   assert.deepEqual(report.mrEnclave, init.mrEnclave)
   assert.equal(report.isvProdId, init.isvProdId)
+})
+
+test('a device that cannot answer says no more than that, and tells its own side why', async () => {
+  const directory = join(base, 'broken')
+  const platform = await openPlatform(directory, { now: () => NOW })
+  const [enclave, device] = duplexPair()
+  const failures: unknown[] = []
+  platform.serve(device, agent, { onFailure: (error) => failures.push(error) })
+  const tee = openSimTee(enclave)
+  chmodSync(join(directory, 'issue-0000000001.json'), 0o644)
+  await assert.rejects(tee.collateral?.() ?? assert.fail(), { code: 'TEE_DEVICE_FAILED' })
+  assert.equal((failures[0] as { code?: string }).code, 'PLATFORM_PERMISSIONS')
+  await assert.rejects(tee.verifyReport(new Uint8Array(1)), { code: 'FORMAT_TRUNCATED' })
+  assert.equal((await tee.targetInfo()).length, 512)
+  assert.equal(failures.length, 1)
 })
 
 test('close() ends the device of its enclave and no other', async () => {

@@ -29,6 +29,11 @@ export interface DeviceParts {
   readonly cpu: Cpu
   readonly quotingEnclave: QuotingEnclave
   readonly collateral: () => Promise<Uint8Array>
+  /**
+   * Hears of what goes wrong on this side and of frames that break the protocol; refusals, which
+   * any enclave can cause, are not among it.
+   */
+  readonly onFailure?: ((error: unknown) => void) | undefined
 }
 
 const MAX_REQUEST = Math.max(...Object.values(OPERATIONS).map((op) => op.requestSize))
@@ -45,7 +50,9 @@ export function serveDevice(
 ): ServedDevice {
   const closed = answerAll(parts, socket, identity)
     // A lost or misbehaving enclave ends its own device and nothing else.
-    .catch(() => undefined)
+    .catch((error: unknown) => {
+      if (error instanceof TeeDeviceError) parts.onFailure?.(error)
+    })
     .finally(() => socket.destroy())
     .then(() => undefined)
   return { close: () => socket.destroy(), closed }
@@ -79,7 +86,9 @@ async function answerOne(
     }
     return encodeFrame(STATUS_OK, await perform(parts, identity, name, request))
   } catch (error) {
-    const code = error instanceof TeeDeviceError ? error.code : 'TEE_DEVICE_FAILED'
+    const refusal = error instanceof TeeDeviceError
+    if (!refusal) parts.onFailure?.(error)
+    const code = refusal ? error.code : 'TEE_DEVICE_FAILED'
     return encodeFrame(statusOfCode(code), new Uint8Array(0))
   }
 }

@@ -47,9 +47,14 @@ export interface PlatformSummary {
 export interface SimPlatform {
   /**
    * Plays the TEE device (fd 3) for one enclave that was started from `secs`. Whoever holds the
-   * other end is that enclave, so it must reach nobody else.
+   * other end is that enclave, so it must reach nobody else. `onFailure` is for the log: it hears
+   * of broken frames and of what goes wrong on this side.
    */
-  serve(socket: Duplex, secs: Secs): ServedDevice
+  serve(
+    socket: Duplex,
+    secs: Secs,
+    options?: { readonly onFailure?: (error: unknown) => void },
+  ): ServedDevice
   /** Collateral of now as JSON bytes (docs/platform-sim.md); renewed at half its life. */
   collateral(): Promise<Uint8Array>
   /** The root certificate as PEM: what `kbs root add --platform simulated` takes. */
@@ -91,10 +96,10 @@ export async function openPlatform(
   }
   return {
     collateral,
-    serve(socket, secs) {
+    serve(socket, secs, { onFailure } = {}) {
       const debug = secs.debug || newestIssue(directory).rehearsal.debug
       const identity = enclaveIdentity({ ...secs, debug })
-      return serveDevice({ cpu, quotingEnclave, collateral }, socket, identity)
+      return serveDevice({ cpu, quotingEnclave, collateral, onFailure }, socket, identity)
     },
     exportRoot: () => encodeChain(device.certificates.root),
     show: () => summarise(directory, device, now(), {}),
