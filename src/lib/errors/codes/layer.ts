@@ -44,6 +44,30 @@ export const LAYER_CODES = {
     meaning: 'A filesystem image breaks a rule of the format that we write.',
     next: 'make the image again; never mount this one',
   },
+  TAR_TRUNCATED: {
+    meaning: 'An archive ends before its end mark.',
+    next: 'build or push the layer again',
+  },
+  TAR_CHECKSUM: {
+    meaning: 'The checksum of an archive header is wrong.',
+    next: 'build or push the layer again',
+  },
+  TAR_INVALID: {
+    meaning: 'An archive header holds a value that the format does not allow.',
+    next: 'build the layer again with a tool that writes plain ustar, PAX or GNU archives',
+  },
+  TAR_UNSUPPORTED: {
+    meaning: 'An archive holds a kind of entry that layers must not have, such as a sparse file.',
+    next: 'build the layer again without it (GNU tar: no --sparse)',
+  },
+  TAR_LIMIT: {
+    meaning: 'An archive has more entries or larger headers than allowed.',
+    next: 'split the layer; the limits are in docs/formats/tar.md',
+  },
+  TAR_TRAILING: {
+    meaning: 'Data follows the end of an archive.',
+    next: 'build the layer again as one archive',
+  },
 } as const
 
 /** A code of `LAYER_CODES`. */

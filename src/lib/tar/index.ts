@@ -1,0 +1,6 @@
+export type { Pieces } from './byte-source.ts'
+export type { TarTime, TarXattr } from './pax.ts'
+export type { TarEntry, TarLimits, TarType } from './reader.ts'
+export { readTar } from './reader.ts'
+export type { TarCode } from './tar-error.ts'
+export { TarError } from './tar-error.ts'
