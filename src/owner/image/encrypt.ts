@@ -1,0 +1,119 @@
+import { equalSecret } from '#lib/bytes'
+import { type Descriptor, encryptedMediaType, type ImageManifest, isEncrypted } from '#lib/oci'
+import { decryptLayer, type LayerCipher, layerCipher, publicOptionsOf } from '#lib/ocicrypt'
+import { encryptLayer, type LayerRecipients, wrapLayer } from '#lib/ocicrypt/wrap'
+import type { LayerSelection } from './layer-selection.ts'
+import type { LayerChange, LayerTransform } from './layer-transform.ts'
+import { eachManifest } from './manifests.ts'
+import { ProtectError } from './protect-error.ts'
+import type { ImageSource } from './transport.ts'
+
+/** What build tools put beside images; it is not part of what runs and stays readable. */
+const ATTESTATION = 'application/vnd.in-toto+json'
+
+/** An image on its way to being encrypted. */
+export interface ImageEncryption {
+  /** For `copyImage`; selected layers become encrypted, all others pass. */
+  readonly transform: LayerTransform
+  /**
+   * Reads what was written and checks it: every selected layer is of an encrypted type, carries
+   * its options and decrypts to what was read. Providers that failed have left images in the
+   * clear with a success code before. Throws `OUTPUT_UNVERIFIED`, `IMAGE_NOT_ENCRYPTED`.
+   */
+  verify(written: ImageSource): Promise<void>
+}
+
+interface Secret {
+  readonly cipher: LayerCipher
+  readonly digest: string
+}
+
+/** Encrypts the selected layers of an image for all recipients. Each layer has a key of its own. */
+export function encryptImage(
+  recipients: LayerRecipients,
+  selection: LayerSelection,
+): ImageEncryption {
+  const secrets = new Map<string, Secret>()
+  return {
+    transform: (layer, place) =>
+      selection(place) && layer.mediaType !== ATTESTATION
+        ? encryptOne(layer, recipients, secrets)
+        : undefined,
+    verify: (written) => verifyWritten(written, selection, secrets),
+  }
+}
+
+function encryptOne(
+  layer: Descriptor,
+  recipients: LayerRecipients,
+  secrets: Map<string, Secret>,
+): LayerChange {
+  // First, so that a type that cannot be encrypted costs no transfer.
+  const mediaType = encryptedMediaType(layer.mediaType)
+  let encryption: ReturnType<typeof encryptLayer> | undefined
+  return {
+    content: (source) => {
+      encryption = encryptLayer(source)
+      return encryption.ciphertext
+    },
+    finish: async () => {
+      if (encryption === undefined) throw new TypeError('the layer was not read')
+      const { publicOptions, privateOptions, digest } = encryption.result()
+      const options = { public: publicOptions, private: privateOptions }
+      const annotations = await wrapLayer(layer.annotations ?? {}, options, recipients)
+      const cipher = layerCipher(publicOptions, privateOptions)
+      secrets.set(digest, { cipher, digest: privateOptions.digest })
+      return { mediaType, annotations }
+    },
+  }
+}
+
+async function verifyWritten(
+  written: ImageSource,
+  selection: LayerSelection,
+  secrets: ReadonlyMap<string, Secret>,
+): Promise<void> {
+  let encrypted = 0
+  for await (const { manifest } of eachManifest(written)) {
+    for (const { layer } of selected(manifest, selection)) {
+      if (!isEncrypted(layer.mediaType)) {
+        throw unverified(layer, `its type is ${layer.mediaType}`)
+      }
+      await verifyLayer(written, layer, secrets)
+      encrypted += 1
+    }
+  }
+  if (encrypted > 0) return
+  throw new ProtectError('IMAGE_NOT_ENCRYPTED', 'encrypting an image: it has no layer to encrypt')
+}
+
+function selected(
+  manifest: ImageManifest,
+  selection: LayerSelection,
+): { readonly layer: Descriptor }[] {
+  const count = manifest.layers.length
+  return manifest.layers.flatMap((layer, index) =>
+    layer.mediaType !== ATTESTATION && selection({ index, count }) ? [{ layer }] : [],
+  )
+}
+
+async function verifyLayer(
+  written: ImageSource,
+  layer: Descriptor,
+  secrets: ReadonlyMap<string, Secret>,
+): Promise<void> {
+  const secret = secrets.get(layer.digest)
+  if (secret === undefined) throw unverified(layer, 'it is not what was encrypted')
+  const { hmac } = publicOptionsOf(layer.annotations ?? {})
+  if (!equalSecret(hmac, secret.cipher.hmac)) throw unverified(layer, 'its HMAC is another')
+  for await (const _ of decryptLayer(written.blob(layer), secret.cipher, secret.digest)) {
+    // Only the checks at the end matter.
+  }
+}
+
+function unverified(layer: Descriptor, found: string): ProtectError {
+  return new ProtectError(
+    'OUTPUT_UNVERIFIED',
+    `checking the encrypted layer ${layer.digest}: ${found}`,
+  )
+}
