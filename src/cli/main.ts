@@ -1,7 +1,7 @@
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { resolvePlaces } from './places.ts'
-import { type Input, parseLine } from './program.ts'
+import { helpPages, type Input, parseLine } from './program.ts'
 import { startProgress } from './progress.ts'
 import { reportLines, toExit, toReport } from './report.ts'
 import { versionDocument } from './version.ts'
@@ -13,6 +13,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const version = versionDocument()
     const text = argv.includes('--json') ? JSON.stringify(version) : `enclave-cc ${version.version}`
     process.stdout.write(`${text}\n`)
+    return 0
+  }
+  if (process.env.ENCLAVE_CC_HELP_PAGES === '1') {
+    process.stdout.write(JSON.stringify([...(await helpPages())]))
     return 0
   }
   const abort = new AbortController()

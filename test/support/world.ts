@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { unmountBelow } from './mounts.ts'
+
+const TOP = dirname(dirname(import.meta.dirname))
+const CLI = join(TOP, 'dist/enclave-cc.cjs')
+
+/** What a command came to. */
+export interface CliResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+  /** The JSON document on stdout. Throws if there is none. */
+  json<T = Record<string, unknown>>(): T
+}
+
+/** Options of `World.cli`. */
+export interface CliOptions {
+  readonly input?: string | Uint8Array
+  readonly env?: Readonly<Record<string, string>>
+  /** Sees stderr as it comes. */
+  readonly onStderr?: (text: string) => void
+  readonly signal?: AbortSignal
+}
+
+/**
+ * One node, one registry and one broker of their own, in a temporary folder, on free loopback ports.
+ * Everything is real; disposing of it ends every process and removes every file.
+ */
+export class World implements AsyncDisposable {
+  readonly dir: string
+  readonly root: string
+  readonly state: string
+  readonly kbsData: string
+  readonly env: Record<string, string>
+  readonly #children: ChildProcess[] = []
+  registry = ''
+  kbsUrl = ''
+
+  constructor(name = 'world') {
+    this.dir = mkdtempSync(join(tmpdir(), `enclave-cc-${name}-`))
+    this.root = join(this.dir, 'root')
+    this.state = join(this.dir, 'state')
+    this.kbsData = join(this.dir, 'kbs')
+    this.env = {
+      PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
+      HOME: this.dir,
+      ENCLAVE_CC_ROOT: this.root,
+      ENCLAVE_CC_STATE: this.state,
+      ENCLAVE_CC_KBS_DATA: this.kbsData,
+      ENCLAVE_CC_INIT_DATA: join(this.dir, 'init-data.toml'),
+      ENCLAVE_CC_KEY_PASSWORD: '',
+    }
+    mkdirSync(this.root, { recursive: true })
+  }
+
+  /** A path in the world's folder. */
+  path(...names: string[]): string {
+    return join(this.dir, ...names)
+  }
+
+  /** Starts the built program; the caller waits for it. */
+  start(args: readonly string[], options: CliOptions = {}): ChildProcess {
+    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CLI, ...args], {
+      env: { ...this.env, ...options.env },
+      cwd: this.dir,
+      stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    })
+  }
+
+  /** Runs the built program to its end. */
+  async cli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    const child = this.start(args, options)
+    let [stdout, stderr] = ['', '']
+    child.stdout?.on('data', (chunk) => {
+      stdout += String(chunk)
+    })
+    child.stderr?.on('data', (chunk) => {
+      stderr += String(chunk)
+      options.onStderr?.(String(chunk))
+    })
+    if (options.input !== undefined) child.stdin?.end(options.input)
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+    return {
+      code: code ?? (signal === null ? -1 : 128),
+      stdout,
+      stderr,
+      json: () => JSON.parse(stdout),
+    }
+  }
+
+  /** As `cli`, and throws with what was printed if the exit code is not 0. */
+  async ok(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    const result = await this.cli(args, options)
+    if (result.code !== 0) {
+      throw new Error(`enclave-cc ${args.join(' ')}: exit ${result.code}\n${result.stderr}`)
+    }
+    return result
+  }
+
+  /** Starts Debian's registry; `this.registry` is then its `host:port`. */
+  async startRegistry(): Promise<void> {
+    const port = await freePort()
+    this.registry = `127.0.0.1:${port}`
+    const config = this.path('registry.yml')
+    mkdirSync(this.path('registry'), { recursive: true })
+    writeFileSync(
+      config,
+      `version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: ${this.path('registry')}}, delete: {enabled: true}}
+http: {addr: ${this.registry}}
+`,
+    )
+    const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore', env: this.env })
+    this.#children.push(child)
+    await until(async () => (await fetch(`http://${this.registry}/v2/`)).ok, 'the registry')
+  }
+
+  /** Makes and starts a broker; `this.kbsUrl` is then its address. */
+  async startBroker(
+    dataDir: string = this.kbsData,
+  ): Promise<{ url: string; stop(): Promise<void> }> {
+    if (!existsSync(dataDir)) await this.ok(['kbs', 'init', '--data-dir', dataDir])
+    const child = this.start(['kbs', 'serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0'])
+    this.#children.push(child)
+    let stderr = ''
+    child.stderr?.on('data', (chunk) => {
+      stderr += String(chunk)
+    })
+    const { promise, resolve, reject } = Promise.withResolvers<string>()
+    child.stdout?.on('data', (chunk) => {
+      const line = String(chunk)
+        .split('\n')
+        .find((text) => text.includes('"listening"'))
+      if (line !== undefined) resolve((JSON.parse(line) as { url: string }).url)
+    })
+    child.once('exit', (code) => reject(new Error(`kbs serve: exit ${code}\n${stderr}`)))
+    const url = await promise
+    if (dataDir === this.kbsData) {
+      this.kbsUrl = url
+      this.env.ENCLAVE_CC_KBS_URL = url
+    }
+    return { url, stop: () => end(child) }
+  }
+
+  /** Bundle, trust and init-data: what every run needs. Init-data is for namespace `namespace`. */
+  async prepare(namespace = 'acme'): Promise<void> {
+    const bundle = join(this.root, 'bundles', 'default')
+    if (!existsSync(join(bundle, 'agent.json'))) await this.ok(['bundle', 'build', '--out', bundle])
+    await this.ok(['platform', 'export-root', this.path('sim-root.pem')])
+    await this.ok(['kbs', 'root', 'add', this.path('sim-root.pem'), '--platform', 'simulated'])
+    await this.ok(['kbs', 'reference', 'set', '--bundle', bundle])
+    const { stdout } = await this.ok(['kbs', 'init-data', '--namespace', namespace])
+    writeFileSync(this.env.ENCLAVE_CC_INIT_DATA ?? '', stdout)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (existsSync(join(this.root, 'containers'))) {
+      const ids = readdirSync(join(this.root, 'containers')).filter((name) => name.length === 64)
+      for (const id of ids) await this.cli(['rm', '-f', id])
+    }
+    await Promise.all(this.#children.map(end))
+    unmountBelow(this.dir)
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+/** A TCP port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Waits until a probe succeeds; throws after ten seconds. */
+export async function until(probe: () => Promise<boolean>, what: string): Promise<void> {
+  const end = Date.now() + 10_000
+  for (;;) {
+    try {
+      if (await probe()) return
+    } catch {
+      // not yet
+    }
+    if (Date.now() > end) throw new Error(`${what} did not come up in ten seconds`)
+    await delay(20)
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await gone
+  clearTimeout(timer)
+}
