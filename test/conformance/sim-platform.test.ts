@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { duplexPair } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { after, test } from 'node:test'
 import {
   encodeQuote,
@@ -17,7 +18,7 @@ import {
   type TrustAnchor,
   verifyQuote,
 } from '#lib/attest'
-import { concat, toHex, utf8 } from '#lib/bytes'
+import { concat, fromHex, toHex, utf8 } from '#lib/bytes'
 import { encodeFrame, FrameDecoder } from '#protocol/tee-device'
 import { openSimTee } from '../../src/enclave/tee/index.ts'
 import {
@@ -325,4 +326,27 @@ test('close() ends the device of its enclave and no other', async () => {
   await served.closed
   await assert.rejects(tee.quote(DATA), { code: 'TEE_DEVICE_CLOSED' })
   assert.equal((await other.quote(DATA)).length > 1020, true)
+})
+
+test('an enclave in a process of its own reaches its device through descriptor 3', async () => {
+  const platform = await opened('main')
+  const script = `const { openSimTee } = await import(process.argv[1])
+    const { Socket } = await import('node:net')
+    const tee = openSimTee(new Socket({ fd: 3 }))
+    process.stdout.write(Buffer.from(await tee.quote(new Uint8Array(64).fill(0x5a))).toString('hex'))
+    process.exit()`
+  const driver = join(import.meta.dirname, '../../src/enclave/tee/index.ts')
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, driver], {
+    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+  })
+  const served = platform.serve(child.stdio[3] as Duplex, agent)
+  let hex = ''
+  for await (const chunk of child.stdout ?? assert.fail()) hex += String(chunk)
+  const { body } = parseQuote(fromHex(hex, 'quote'))
+  assert.deepEqual(
+    [toHex(body.mrEnclave), toHex(body.reportData)],
+    [toHex(agent.mrEnclave), toHex(DATA)],
+  )
+  // The end of the process is the end of its device.
+  await served.closed
 })

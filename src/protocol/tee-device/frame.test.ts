@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { concat, Writer } from '#lib/bytes'
+import { concat, toHex, Writer } from '#lib/bytes'
 import { codeRow } from '#lib/errors'
 import {
   codeOfStatus,
@@ -78,4 +78,13 @@ test('every status of a refusal maps to a code of the table and back', () => {
   assert.equal(codeOfStatus(0), undefined)
   assert.equal(codeOfStatus(6), undefined)
   assert.equal(statusOfCode('TEE_DEVICE_CLOSED'), 5)
+})
+
+test('the worked example of the format page holds', () => {
+  const hex = (tag: number, size: number): string => toHex(encodeFrame(tag, new Uint8Array(size)))
+  assert.equal(hex(OPERATIONS.quotingTarget.op, 0), '0000000103')
+  assert.equal(hex(0, 512).slice(0, 10), '0000020100')
+  assert.equal(hex(OPERATIONS.report.op, 576).slice(0, 10), '0000024101')
+  assert.equal(hex(0, 432).slice(0, 10), '000001b100')
+  assert.equal(hex(statusOfCode('TEE_OPERATION_UNKNOWN'), 0), '0000000102')
 })
