@@ -28,7 +28,7 @@ const ROOT_LENGTH = 32
 /** As many as overlayfs of Linux takes with short names; OCI builders stop at 127. */
 const MAX_LAYERS = 256
 const MAX_HEADER = 4096
-const MAX_CONFIG = 1024 * 1024
+const MAX_CONFIG = 2 * 1024 * 1024
 const MAX_SCRATCH = 4096
 // A name, never a path: init opens it below the spool directory that the host filled.
 const FILE = /^[a-z0-9][a-z0-9.-]{0,127}$/
@@ -38,6 +38,8 @@ export function encodePayload(
   launchId: Uint8Array,
   payload: HandoverPayload,
 ): Uint8Array<ArrayBuffer> {
+  if (payload.config.length > MAX_CONFIG)
+    throw new RangeError('the launch configuration is too long')
   const w = new Writer().bytes(launchId).u32be(payload.layers.length)
   for (const layer of payload.layers) {
     w.bytes(sized(layer.key, KEY_LENGTH)).bytes(sized(layer.root, ROOT_LENGTH))

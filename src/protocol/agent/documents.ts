@@ -9,6 +9,8 @@ export interface AttestResult {
   readonly decisionId?: string
   /** Base64 of the resource asked for, where the launch policy lets the enclave reveal it. */
   readonly resource?: string
+  /** Base64 of a quote over the caller's report data, where some was given (docs/formats/agent-protocol.md). */
+  readonly quote?: string
 }
 
 /** Answer of Prepare, beside the launch id. */

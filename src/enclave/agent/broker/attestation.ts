@@ -23,7 +23,7 @@ export interface Token {
   readonly issuedAt: number
   /** Unix seconds. */
   readonly expiresAt: number
-  /** The broker's id of its decision, if it gave one. */
+  /** The broker's id of its decision (claim `jti` of our broker), if it gave one. */
   readonly decisionId: string | undefined
 }
 
@@ -37,8 +37,6 @@ export interface AttestationOptions {
 }
 
 const ATTEMPT = 'attesting to the broker'
-/** Header of the answer to `attest` with the id of the decision (ours). */
-const DECISION_HEADER = 'enclave-cc-decision'
 
 /**
  * One RCAR handshake (key-broker.md 1): request, challenge, evidence over nonce and ephemeral key,
@@ -73,20 +71,19 @@ export async function attest(options: AttestationOptions): Promise<Token> {
       'tee-evidence': { primary_evidence: evidence, additional_evidence: '' },
     },
   })
-  const jwt = answerJson(ATTEMPT, answer.body, parseTokenResponse)
-  const [decisionId] = headers(answer.response, DECISION_HEADER)
-  return { ...readToken(jwt), decisionId: decisionId?.slice(0, 128) }
+  return readToken(answerJson(ATTEMPT, answer.body, parseTokenResponse))
 }
 
 /** Claims and times of a token; its signature is not checked, see `Token.jwt`. */
-export function readToken(jwt: string): Omit<Token, 'decisionId'> {
+export function readToken(jwt: string): Token {
   try {
     const [, payload = ''] = jwt.split('.')
     const text = fromUtf8(fromBase64Url(payload, 'token'), 'token')
     const claims = object(parseJson(text, { maxBytes: 1024 * 1024 }), 'token')
     const issuedAt = integer(claims.iat, 'token.iat')
     const expiresAt = integer(claims.exp, 'token.exp')
-    return { jwt, claims, issuedAt, expiresAt }
+    const decisionId = optional(claims.jti, (value) => string(value, 'token.jti', { max: 128 }))
+    return { jwt, claims, issuedAt, expiresAt, decisionId }
   } catch (cause) {
     throw answerInvalid(ATTEMPT, 'the token is not a JWT with iat and exp', cause)
   }

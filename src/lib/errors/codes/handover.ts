@@ -13,6 +13,10 @@ export const HANDOVER_CODES = {
     next: 'run the container again',
     retryable: true,
   },
+  HANDOVER_LOST: {
+    meaning: 'The container enclave got its keys but did not confirm it within 30 seconds.',
+    next: 'see whether the container runs; if not, run it again',
+  },
   HANDOVER_BUSY: {
     meaning: 'Eight handovers of this agent are half open.',
     next: 'wait until they are done or have expired, at most 60 seconds',
