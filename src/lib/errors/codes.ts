@@ -9,6 +9,7 @@ import { INIT_DATA_CODES } from './codes/initdata.ts'
 import { KBS_CODES } from './codes/kbs.ts'
 import { LAUNCH_CODES } from './codes/launch.ts'
 import { LAYER_CODES } from './codes/layer.ts'
+import { IMAGE_TRANSPORT_CODES } from './codes/image-transport.ts'
 import { NETWORK_CODES } from './codes/network.ts'
 import { NODE_CODES } from './codes/node.ts'
 import { OCI_CODES } from './codes/oci.ts'
@@ -26,6 +27,7 @@ export const CODES: CodeTable = {
   ...NODE_CODES,
   ...OCI_CODES,
   ...NETWORK_CODES,
+  ...IMAGE_TRANSPORT_CODES,
   ...TTRPC_CODES,
   ...HANDOVER_CODES,
   ...AGENT_CODES,

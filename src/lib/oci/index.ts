@@ -32,6 +32,7 @@ export {
   isForeignLayer,
   isImageConfigType,
   isIndexType,
+  isLayerType,
   isManifestType,
   layerType,
   MANIFEST_ACCEPT,

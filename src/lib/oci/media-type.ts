@@ -61,6 +61,19 @@ export function layerType(mediaType: string): LayerType {
   return { compression, encrypted }
 }
 
+/** A layer that is one WebAssembly module; it can be encrypted, but it is no file system. */
+const WASM_LAYER = 'application/vnd.wasm.content.layer.v1+wasm'
+
+/**
+ * True for what can be encrypted as a layer, and for its encrypted form. False for build
+ * attestations, signatures and other artifacts, which stay readable.
+ */
+export function isLayerType(mediaType: string): boolean {
+  const plain = isEncrypted(mediaType) ? plainMediaType(mediaType) : mediaType
+  const docker = !isEncrypted(mediaType) && DOCKER_LAYER.test(plain)
+  return docker || OCI_LAYER.test(plain) || plain === WASM_LAYER
+}
+
 /** True if the media type says that the blob is encrypted. */
 export function isEncrypted(mediaType: string): boolean {
   return mediaType.endsWith(ENCRYPTED_SUFFIX)
@@ -77,7 +90,8 @@ export function isForeignLayer(mediaType: string): boolean {
  * `IMAGE_MEDIA_TYPE_UNSUPPORTED` if it is encrypted already or is no layer.
  */
 export function encryptedMediaType(mediaType: string): string {
-  if (layerType(mediaType).encrypted) {
+  if (!isLayerType(mediaType)) layerType(mediaType)
+  if (isEncrypted(mediaType)) {
     throw new OciError(
       'IMAGE_MEDIA_TYPE_UNSUPPORTED',
       `encrypting a layer: ${quote(mediaType)} says that it is encrypted already`,

@@ -10,6 +10,7 @@ import {
   encryptedMediaType,
   formatReference,
   isDigest,
+  isLayerType,
   isLoopbackHost,
   layerType,
   MEDIA_TYPES,
@@ -274,6 +275,15 @@ test('layer media types gain and lose the suffix, docker types become OCI types'
     code: 'IMAGE_MEDIA_TYPE_UNSUPPORTED',
   })
   assert.equal(dockerMediaType(MEDIA_TYPES.ociLayerZstd), undefined)
+  const wasm = 'application/vnd.wasm.content.layer.v1+wasm'
+  assert.equal(encryptedMediaType(wasm), `${wasm}+encrypted`)
+  assert.throws(() => encryptedMediaType('application/vnd.in-toto+json'), {
+    code: 'IMAGE_MEDIA_TYPE_UNSUPPORTED',
+  })
+  for (const type of [wasm, encrypted, MEDIA_TYPES.dockerLayerTar]) assert.ok(isLayerType(type))
+  for (const type of ['application/vnd.in-toto+json', `${MEDIA_TYPES.dockerLayerGzip}+encrypted`]) {
+    assert.equal(isLayerType(type), false)
+  }
 })
 
 test('convertManifest() keeps blobs and refuses what docker cannot say', () => {

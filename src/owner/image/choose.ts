@@ -1,0 +1,67 @@
+import {
+  type ImageManifest,
+  isIndexType,
+  isManifestType,
+  MAX_INDEX_DEPTH,
+  OciError,
+  type Platform,
+  selectManifest,
+} from '#lib/oci'
+import type { ImageSource, ServedManifest } from './transport.ts'
+
+/** A manifest of one image, with the platform that the index gave it, if any. */
+export interface ChosenImage {
+  readonly served: ServedManifest
+  readonly manifest: ImageManifest
+  readonly platform: Platform | undefined
+}
+
+/** Follows indexes down to the image for `wanted`. Throws `IMAGE_PLATFORM_MISSING`. */
+export async function chooseImage(
+  source: ImageSource,
+  top: ServedManifest,
+  wanted: Platform,
+): Promise<ChosenImage> {
+  let served = top
+  let platform: Platform | undefined
+  for (let depth = 0; served.manifest.kind === 'index'; depth++) {
+    if (depth >= MAX_INDEX_DEPTH) throw tooDeep(source)
+    const entry = selectManifest(served.manifest, wanted)
+    platform = entry.platform ?? platform
+    served = await source.listed(entry)
+  }
+  return { served, manifest: served.manifest, platform }
+}
+
+/** Every manifest below `top`, depth first, indexes after what they list. */
+export async function* everyImage(
+  source: ImageSource,
+  top: ServedManifest,
+): AsyncGenerator<ChosenImage, void, undefined> {
+  yield* walk(source, top, undefined, 0)
+}
+
+async function* walk(
+  source: ImageSource,
+  served: ServedManifest,
+  platform: Platform | undefined,
+  depth: number,
+): AsyncGenerator<ChosenImage, void, undefined> {
+  const { manifest } = served
+  if (manifest.kind === 'manifest') {
+    yield { served, manifest, platform }
+    return
+  }
+  if (depth >= MAX_INDEX_DEPTH) throw tooDeep(source)
+  for (const entry of manifest.manifests) {
+    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) continue
+    yield* walk(source, await source.listed(entry), entry.platform, depth + 1)
+  }
+}
+
+function tooDeep(source: ImageSource): OciError {
+  return new OciError(
+    'IMAGE_MANIFEST_INVALID',
+    `reading ${source.text}: indexes lie in one another more than ${MAX_INDEX_DEPTH} deep`,
+  )
+}
