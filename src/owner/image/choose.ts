@@ -1,7 +1,5 @@
 import {
   type ImageManifest,
-  isIndexType,
-  isManifestType,
   MAX_INDEX_DEPTH,
   OciError,
   type Platform,
@@ -31,32 +29,6 @@ export async function chooseImage(
     served = await source.listed(entry)
   }
   return { served, manifest: served.manifest, platform }
-}
-
-/** Every manifest below `top`, depth first, indexes after what they list. */
-export async function* everyImage(
-  source: ImageSource,
-  top: ServedManifest,
-): AsyncGenerator<ChosenImage, void, undefined> {
-  yield* walk(source, top, undefined, 0)
-}
-
-async function* walk(
-  source: ImageSource,
-  served: ServedManifest,
-  platform: Platform | undefined,
-  depth: number,
-): AsyncGenerator<ChosenImage, void, undefined> {
-  const { manifest } = served
-  if (manifest.kind === 'manifest') {
-    yield { served, manifest, platform }
-    return
-  }
-  if (depth >= MAX_INDEX_DEPTH) throw tooDeep(source)
-  for (const entry of manifest.manifests) {
-    if (!isManifestType(entry.mediaType) && !isIndexType(entry.mediaType)) continue
-    yield* walk(source, await source.listed(entry), entry.platform, depth + 1)
-  }
 }
 
 function tooDeep(source: ImageSource): OciError {

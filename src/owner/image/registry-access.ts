@@ -1,26 +1,5 @@
-import type { CommandContext, CommandInput, OptionSpec } from '#lib/command'
+import type { CommandContext, CommandInput } from '#lib/command'
 import { ImageError } from './image-error.ts'
-
-/** Flags of a command that reads or writes one image. */
-export const IMAGE_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: '--tls-verify <bool>',
-    help: 'false: take any certificate, or plain HTTP, from the registry',
-  },
-  { flags: '--cert-dir <dir>', help: 'certificates of the registry: *.crt, *.cert with *.key' },
-  { flags: '--creds <user:password>', help: 'credentials for the registry' },
-  { flags: '--authfile <file>', help: 'file with credentials, as skopeo and docker write it' },
-]
-
-/** Flags of a command that reads one image and writes another. */
-export const COPY_OPTIONS: readonly OptionSpec[] = [
-  ...IMAGE_OPTIONS,
-  ...['src', 'dest'].flatMap((side) => [
-    { flags: `--${side}-tls-verify <bool>`, help: `as --tls-verify, for the ${side} side only` },
-    { flags: `--${side}-cert-dir <dir>`, help: `as --cert-dir, for the ${side} side only` },
-    { flags: `--${side}-creds <user:password>`, help: `as --creds, for the ${side} side only` },
-  ]),
-]
 
 /** How one side of a copy reaches its registry. */
 export interface RegistryAccess {

@@ -1,0 +1,13 @@
+import type { Command } from '#lib/command'
+import { imageCopy, imageInspect, imagePull, imagePush } from './copy-commands.ts'
+import { keygenEncryption, keygenSigning } from './protect-commands.ts'
+
+/** The commands of `image` and `keygen`. */
+export const commands: readonly Command[] = [
+  imageCopy,
+  imagePush,
+  imagePull,
+  imageInspect,
+  keygenEncryption,
+  keygenSigning,
+]
