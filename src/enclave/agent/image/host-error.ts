@@ -4,7 +4,8 @@ import { BrokerError } from '../broker/broker-error.ts'
 import { causes } from './decision-report.ts'
 
 /** Codes that say nothing of what is inside the image, so the host may see them whenever they come. */
-const OPEN_CODES = /^(?:NETWORK|TLS|REGISTRY|TEE|LAUNCH|KEY)_|^(?:DISK_FULL|INTERRUPTED)$/
+const OPEN_CODES =
+  /^(?:NETWORK|TLS|REGISTRY|TEE|LAUNCH|KEY)_|^(?:DISK_FULL|SPOOL_FAILED|INTERRUPTED)$/
 
 /** How an error is shown to the host. */
 export interface Showing {

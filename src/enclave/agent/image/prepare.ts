@@ -1,6 +1,6 @@
 import { fromUtf8, utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
-import type { HandoverLayer, HandoverPayload } from '#lib/handover'
+import type { HandoverPayload } from '#lib/handover'
 import type { InitData } from '#lib/initdata'
 import {
   constructLaunch,
@@ -33,7 +33,7 @@ import {
   type LaunchSubject,
 } from './launch-decision.ts'
 import { LayerKeys } from './layer-keys.ts'
-import { type SealLayers, type SourceLayer, sealedName } from './layers.ts'
+import { type SealedLayer, type SealLayers, type SourceLayer, sealedName } from './layers.ts'
 import { NO_REGISTRIES, parseRegistries, type Registries } from './registries.ts'
 import { judgeSignatures } from './signatures.ts'
 
@@ -221,7 +221,7 @@ class Preparation {
     config: ImageConfig,
     launchPolicy: string,
     subject: LaunchSubject,
-  ): Promise<readonly HandoverLayer[]> {
+  ): Promise<readonly SealedLayer[]> {
     const { broker, initData, progress, signal, sealLayers } = this.#context
     const { namespace } = initData.broker
     using keys = new LayerKeys({ broker, namespace, launchPolicy, subject, signal })
@@ -277,10 +277,18 @@ class Preparation {
   }
 }
 
-function payloadOf(layers: readonly HandoverLayer[], launch: LaunchConfig): HandoverPayload {
+function payloadOf(layers: readonly SealedLayer[], launch: LaunchConfig): HandoverPayload {
+  // Overlayfs ignores the opaque mark on the root of a layer: what it hides is left out instead.
+  const shown = layers.slice(
+    Math.max(
+      0,
+      layers.findLastIndex(({ opaqueRoot }) => opaqueRoot),
+    ),
+  )
+  const files = shown.map(({ file }) => ({ file }))
   return {
-    layers,
-    config: encodeLaunchConfig(launch),
+    layers: shown.map(({ key, root, header, file }) => ({ key, root, header, file })),
+    config: encodeLaunchConfig({ ...launch, layers: files }),
     scratch: utf8(JSON.stringify(launch.scratch)),
   }
 }

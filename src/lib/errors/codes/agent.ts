@@ -46,6 +46,10 @@ export const AGENT_CODES = {
     meaning: 'The image is encrypted but passed no signature requirement, so no key is asked for.',
     next: 'sign the image, and require the signature in the signature policy',
   },
+  SPOOL_FAILED: {
+    meaning: 'The sealed layers cannot be written to the disk of the node.',
+    next: 'check the directory given with --root and its filesystem',
+  },
   REGISTRIES_INVALID: {
     meaning: "The owner's registry configuration is not understood.",
     next: 'correct kbs:///NAMESPACE/registry-configuration/default; docs/agent.md lists its members',
