@@ -33,10 +33,7 @@ export function* mutations(seeds: readonly Uint8Array[], seed: number): Generato
           break
         case 3: {
           const other = pick()
-          data = Uint8Array.from([
-            ...data.subarray(0, at),
-            ...other.subarray(random(other.length + 1)),
-          ])
+          data = join(data.subarray(0, at), other.subarray(random(other.length + 1)))
           break
         }
         case 4: {
@@ -47,15 +44,25 @@ export function* mutations(seeds: readonly Uint8Array[], seed: number): Generato
         }
         case 5: {
           const length = random(Math.min(64, data.length + 1))
-          data = Uint8Array.from([...data.subarray(0, at), ...data.subarray(at + length)])
+          data = join(data.subarray(0, at), data.subarray(at + length))
           break
         }
         default: {
           const run = data.subarray(at, at + random(64))
-          data = Uint8Array.from([...data.subarray(0, at), ...run, ...data.subarray(at)])
+          data = join(data.subarray(0, at), run, data.subarray(at))
         }
       }
     }
     yield data
   }
+}
+
+function join(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }

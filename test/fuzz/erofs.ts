@@ -1,5 +1,5 @@
 import { memorySource, readErofs } from '#lib/erofs'
-import type { FuzzTarget } from '../../scripts/fuzz.ts'
+import type { FuzzTarget } from '../../scripts/fuzz-target.ts'
 import { crc32cRaw } from '../../src/lib/erofs/crc32c.ts'
 
 /** An image for the strict reader: a typed error, or a whole walk with every byte readable. */

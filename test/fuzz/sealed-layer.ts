@@ -9,7 +9,7 @@ import {
   sealedLayout,
   sealedRoot,
 } from '#lib/sealed'
-import type { FuzzTarget } from '../../scripts/fuzz.ts'
+import type { FuzzTarget } from '../../scripts/fuzz-target.ts'
 
 /**
  * The file of test/vectors/sealed-layer/two-chunks.json, opened with its key but the root of whatever

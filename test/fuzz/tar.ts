@@ -1,5 +1,5 @@
 import { readTar } from '#lib/tar'
-import type { FuzzTarget } from '../../scripts/fuzz.ts'
+import type { FuzzTarget } from '../../scripts/fuzz-target.ts'
 
 /** An archive for the reader: a typed error, or a walk on which each file is as long as announced. */
 export const target: FuzzTarget = { format: 'tar', run: fuzzTar }
