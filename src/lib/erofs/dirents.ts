@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { BytePool } from './byte-pool.ts'
+import { ErofsError } from './erofs-error.ts'
+import { NAME_BUDGET } from './format.ts'
 import { grown } from './nodes.ts'
 
 /** Dirent `.` of every directory. */
@@ -45,8 +47,14 @@ export class Dirents {
     }
   }
 
-  /** Adds a name that `find` does not know; `previous` is the directory's last dirent or -1. */
+  /**
+   * Adds a name that `find` does not know; `previous` is the directory's last dirent or -1.
+   * Throws `EROFS_LIMIT` above the budget of names.
+   */
   add(parent: number, name: Uint8Array, previous: number): number {
+    if (this.names.length + name.length > NAME_BUDGET) {
+      throw new ErofsError('EROFS_LIMIT', `names of an image: above ${NAME_BUDGET} bytes`)
+    }
     if (this.#count * 2 > this.#table.length) this.#rehash(this.#table.length * 2)
     const dirent = this.#push(parent, this.names.append(name), name.length, previous)
     this.#insert(dirent)

@@ -87,3 +87,5 @@ export const MAX_NODES = 1_000_000
 export const MAX_XATTRS = 65_536
 /** Bytes of all xattrs of an image. */
 export const XATTR_BUDGET: number = 32 * 2 ** 20
+/** Bytes of all names of an image. */
+export const NAME_BUDGET: number = 64 * 2 ** 20

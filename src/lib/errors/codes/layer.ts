@@ -68,6 +68,34 @@ export const LAYER_CODES = {
     meaning: 'Data follows the end of an archive.',
     next: 'build the layer again as one archive',
   },
+  LAYER_SPOOL_TAMPERED: {
+    meaning: 'The node gave other bytes of a layer at the second reading than at the first.',
+    next: 'treat the node storage as edited; start the container again elsewhere',
+  },
+  LAYER_COMPRESSION: {
+    meaning: 'A layer cannot be decompressed: damaged, cut, or followed by other data.',
+    next: 'build or push the layer again',
+  },
+  LAYER_TOO_LARGE: {
+    meaning: 'A layer decompresses to more than allowed.',
+    next: 'split the layer; the limits are in docs/formats/layer-pipeline.md',
+  },
+  LAYER_DIFF_ID_MISMATCH: {
+    meaning: 'The unpacked layer is not the one that the image configuration names.',
+    next: 'treat the image as replaced; push and sign it again from its source',
+  },
+  LAYER_WHITEOUT: {
+    meaning: 'A deletion mark of a layer names nothing, or has entries below it.',
+    next: 'build the layer again',
+  },
+  LAYER_DEVICE: {
+    meaning: 'A layer holds character device 0:0, which overlayfs takes for a deletion.',
+    next: 'remove the device node from the image',
+  },
+  LAYER_XATTR: {
+    meaning: 'A layer holds an attribute that steers overlayfs.',
+    next: 'remove trusted.overlay.* and user.overlay.* attributes from the image',
+  },
 } as const
 
 /** A code of `LAYER_CODES`. */

@@ -1,0 +1,7 @@
+export type { Omissions } from './apply-entry.ts'
+export type { LayerCode } from './layer-error.ts'
+export { LayerError } from './layer-error.ts'
+export type { SpooledLayer, SpoolOptions, SpoolStorage } from './spool.ts'
+export { MEMORY_SPOOL, spoolLayer } from './spool.ts'
+export type { LayerLimits, UnpackedLayer, UnpackOptions } from './unpack.ts'
+export { unpackLayer } from './unpack.ts'
