@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { unmountBelow } from './mounts.ts'
 
 const TOP = dirname(dirname(import.meta.dirname))
-const CLI = join(TOP, 'dist/enclave-cc.cjs')
+const DIST = join(TOP, 'dist')
 
 /** What a command came to. */
 export interface CliResult {
@@ -26,6 +26,8 @@ export interface CliOptions {
   /** Sees stderr as it comes. */
   readonly onStderr?: (text: string) => void
   readonly signal?: AbortSignal
+  /** Another folder of built programs. */
+  readonly dist?: string
 }
 
 /**
@@ -37,6 +39,8 @@ export class World implements AsyncDisposable {
   readonly root: string
   readonly state: string
   readonly kbsData: string
+  /** Folder of the built programs. */
+  readonly dist: string = DIST
   readonly env: Record<string, string>
   readonly #children: ChildProcess[] = []
   registry = ''
@@ -66,7 +70,8 @@ export class World implements AsyncDisposable {
 
   /** Starts the built program; the caller waits for it. */
   start(args: readonly string[], options: CliOptions = {}): ChildProcess {
-    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', CLI, ...args], {
+    const program = join(options.dist ?? DIST, 'enclave-cc.cjs')
+    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
       env: { ...this.env, ...options.env },
       cwd: this.dir,
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -58,13 +58,17 @@ export async function startEnclave(launch: EnclaveLaunch): Promise<EnclaveProces
   }
   // A socket of a dead enclave errors; its end is seen through `ended` and the failing calls.
   for (const socket of [control.ours, device.ours]) socket.on('error', () => {})
-  const served = launch.platform.serve(device.ours as Duplex, {
+  const secs = {
     mrEnclave: identity,
     mrSigner: mrSigner(signer),
     configId: launch.configId,
     isvProdId: manifest.isvProdId,
     isvSvn: manifest.isvSvn,
     debug: manifest.attributes.debug,
+  }
+  const served = launch.platform.serve(device.ours as Duplex, secs, {
+    // the enclave hears a code; why the device failed is for this node's log
+    onFailure: (error) => process.stderr.write(`tee device: ${String(error)}\n`),
   })
   const client = createTtrpcClient(control.ours)
   return {

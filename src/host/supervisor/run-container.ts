@@ -59,6 +59,7 @@ export async function runContainer(
       log.write(stream, data, new Date().toISOString())
       if (job.attach) void channel.send({ event: 'output', stream, data: toBase64(data) })
     }
+    await channel.send({ event: 'progress', step: 'enclaves' })
     const [agent, init] = await cancellable(
       Promise.all([pod.agent(), pod.init(output)]),
       abort.signal,
@@ -66,8 +67,10 @@ export async function runContainer(
     update({ agentPid: agent.process.pid, initPid: init.process.pid })
 
     const prepared = await cancellable(prepare(job, agent, channel, abort.signal), abort.signal)
+    await channel.send({ event: 'progress', step: 'handover' })
     await cancellable(relayHandover(agent.calls, init.calls, prepared.launchId), abort.signal)
     const ended = Promise.withResolvers<WaitReply>()
+    await channel.send({ event: 'progress', step: 'start' })
     const { pid } = await cancellable(init.calls.start({}), abort.signal)
     keep = true
     orders.deliver = (signal) => void init.calls.kill({ signal, all: false }).catch(() => {})

@@ -2,6 +2,7 @@ import type { CommandContext, Progress } from '#lib/command'
 import type { JobEvent } from '../job.ts'
 
 const LABEL: Readonly<Record<string, string>> = {
+  enclaves: 'launch the enclaves',
   attest: 'attest to the broker',
   policy: 'fetch policies',
   manifest: 'fetch manifest',
@@ -9,7 +10,8 @@ const LABEL: Readonly<Record<string, string>> = {
   launch: 'launch decision',
   keys: 'fetch keys',
   layer: 'fetch, verify and seal layers',
-  ready: 'ready',
+  handover: 'hand over keys and launch configuration',
+  start: 'mount and start the container',
 }
 
 /** Shows the agent's steps: each ends when the next begins. */

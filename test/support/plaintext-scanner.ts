@@ -1,0 +1,130 @@
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { readErofs } from '#lib/erofs'
+
+const PIECE = 8 * 1024 * 1024
+const MAX_EXPANDED = 1024 * 1024 * 1024
+
+/** Where a marker was found. */
+export interface Finding {
+  readonly file: string
+  /** How it was found: `raw`, or what had to be undone, e.g. `gzip`, `erofs:/etc/x`. */
+  readonly how: string
+}
+
+/**
+ * Looks for a marker in every file below the folders: as it is, inside gzip and zstd, and in the files of
+ * EROFS images. A marker that compression hides is not hidden from this.
+ */
+export function scanForMarker(folders: readonly string[], marker: string): readonly Finding[] {
+  const needle = Buffer.from(marker)
+  return folders.flatMap((folder) => filesBelow(folder).flatMap((file) => scanFile(file, needle)))
+}
+
+/** Every regular file below a folder; a folder that is not there has none. */
+export function filesBelow(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function scanFile(file: string, needle: Buffer): readonly Finding[] {
+  const head = readAt(file, 0, 2048)
+  if (rawContains(file, needle)) return [{ file, how: 'raw' }]
+  return scanBytes(file, head, () => readAt(file, 0, statSync(file).size), needle)
+}
+
+function scanBytes(
+  file: string,
+  head: Buffer,
+  all: () => Buffer,
+  needle: Buffer,
+  prefix = '',
+): readonly Finding[] {
+  const expanded = expand(head, all)
+  if (expanded !== undefined) {
+    if (expanded.bytes.includes(needle)) return [{ file, how: prefix + expanded.how }]
+    return scanErofs(file, expanded.bytes, needle, `${prefix}${expanded.how}+`)
+  }
+  return isErofs(head) ? scanErofs(file, all(), needle, prefix) : []
+}
+
+function expand(head: Buffer, all: () => Buffer): { bytes: Buffer; how: string } | undefined {
+  try {
+    if (head.readUInt16LE(0) === 0x8b1f) {
+      return { bytes: gunzipSync(all(), { maxOutputLength: MAX_EXPANDED }), how: 'gzip' }
+    }
+    if (head.readUInt32LE(0) === 0xfd2fb528) {
+      return { bytes: zstdDecompressSync(all(), { maxOutputLength: MAX_EXPANDED }), how: 'zstd' }
+    }
+  } catch {
+    // two bytes of chance are no gzip
+  }
+  return undefined
+}
+
+function isErofs(bytes: Buffer): boolean {
+  return bytes.length >= 1028 && bytes.readUInt32LE(1024) === 0xe0f5e1e2
+}
+
+function scanErofs(
+  file: string,
+  image: Buffer,
+  needle: Buffer,
+  prefix: string,
+): readonly Finding[] {
+  if (!isErofs(image)) return image.includes(needle) ? [{ file, how: `${prefix}raw` }] : []
+  const source = {
+    size: image.length,
+    read: (offset: number, length: number) => image.subarray(offset, offset + length),
+  }
+  const found: Finding[] = []
+  try {
+    for (const entry of readErofs(source)) {
+      if ((entry.mode & 0o170000) !== 0o100000 || entry.size === 0) continue
+      const content = Buffer.from(entry.content(0, entry.size))
+      const how = `${prefix}erofs:/${Buffer.from(entry.path).toString()}`
+      if (content.includes(needle)) found.push({ file, how })
+      else found.push(...scanBytes(file, content, () => content, needle, `${how}+`))
+    }
+  } catch {
+    // an image of another writer: its files lie uncompressed, so the raw search has seen them
+  }
+  return found
+}
+
+function rawContains(file: string, needle: Buffer): boolean {
+  const fd = openSync(file, 'r')
+  try {
+    const buffer = Buffer.allocUnsafe(PIECE + needle.length)
+    let kept = 0
+    for (;;) {
+      const count = readSync(fd, buffer, kept, PIECE, null)
+      if (count === 0) return false
+      const filled = kept + count
+      if (buffer.subarray(0, filled).includes(needle)) return true
+      // a marker may lie across two pieces
+      kept = Math.min(needle.length - 1, filled)
+      buffer.copy(buffer, 0, filled - kept, filled)
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function readAt(file: string, offset: number, length: number): Buffer {
+  const fd = openSync(file, 'r')
+  try {
+    const bytes = Buffer.alloc(length)
+    return bytes.subarray(0, readSync(fd, bytes, 0, length, offset))
+  } finally {
+    closeSync(fd)
+  }
+}
