@@ -40,7 +40,7 @@ export function closeLayers(files: readonly SealedFile[]): void {
 
 function openLayer(path: string, layer: HandoverLayer, name: string): SealedFile {
   // The host filled the spool: a link or a device instead of a file is its doing.
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const fd = openPlain(path, name)
   try {
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw mismatch(name, 'it is not a regular file')
@@ -68,6 +68,15 @@ function openLayer(path: string, layer: HandoverLayer, name: string): SealedFile
   }
 }
 
+function openPlain(path: string, name: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (cause) {
+    const found = `it cannot be opened (${(cause as { code?: string }).code})`
+    throw mismatch(name, found, cause)
+  }
+}
+
 function readExactly(fd: number, into: Uint8Array, position: number, name: string): Uint8Array {
   let got = 0
   while (got < into.length) {
@@ -78,6 +87,6 @@ function readExactly(fd: number, into: Uint8Array, position: number, name: strin
   return into
 }
 
-function mismatch(name: string, found: string): SealedError {
-  return new SealedError('SEALED_MISMATCH', `opening sealed layer ${name}: ${found}`)
+function mismatch(name: string, found: string, cause?: unknown): SealedError {
+  return new SealedError('SEALED_MISMATCH', `opening sealed layer ${name}: ${found}`, { cause })
 }

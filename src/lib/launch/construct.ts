@@ -212,7 +212,7 @@ function hostnameOf(request: HostRequest, id: string): string {
 }
 
 function cgroupOf(request: HostRequest, id: string): string {
-  if (request.cgroupsPath === undefined) return `/enclave-cc/${id}`
+  if (request.cgroupsPath === undefined) return `/enclave-cc-${id}`
   if (!isCgroupPath(request.cgroupsPath)) throw invalid('cgroupsPath', 'is malformed')
   return request.cgroupsPath
 }

@@ -83,7 +83,6 @@ export function runtimeSpec(
       rlimits: [
         // A core file would be plaintext memory on a disk of the host.
         { type: 'RLIMIT_CORE', hard: 0, soft: 0 },
-        { type: 'RLIMIT_NOFILE', hard: 1_048_576, soft: 1024 },
       ],
       noNewPrivileges: true,
     },
