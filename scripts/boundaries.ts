@@ -66,6 +66,11 @@ function component(path: string): string {
 for (const file of sources(join(top, 'src'))) {
   const test = file.endsWith('.test.ts')
   const text = readFileSync(join(top, file), 'utf8')
+  if (!test && text.includes('.slice()') && file !== 'src/lib/bytes/compare.ts') {
+    problems.push(
+      `${file} copies with slice(), which is a view of a Buffer: use copyOf of #lib/bytes`,
+    )
+  }
   for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)) {
     if (target === undefined) continue
     if (target.startsWith('.')) {

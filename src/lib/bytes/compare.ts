@@ -25,3 +25,11 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   }
   return out
 }
+
+/**
+ * A copy in memory of its own. `slice()` is not one: for a Buffer, which sockets, files and zlib give,
+ * it is a view of memory that may be used again.
+ */
+export function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes)
+}

@@ -1,4 +1,4 @@
-export { compareBytes, concat, equalBytes, equalSecret } from './compare.ts'
+export { compareBytes, concat, copyOf, equalBytes, equalSecret } from './compare.ts'
 export {
   fromBase64,
   fromBase64Url,

@@ -1,3 +1,4 @@
+import { copyOf } from '#lib/bytes'
 import {
   BLOCK,
   direntType,
@@ -45,7 +46,7 @@ export function parseInode(source: ErofsSource, superblock: Superblock, nid: num
   if (!Number.isSafeInteger(at) || nid < superblock.rootNid || at + INODE > source.size) {
     throw invalid('an inode lies outside the metadata area')
   }
-  const bytes = source.read(at, INODE).slice()
+  const bytes = copyOf(source.read(at, INODE))
   const view = new DataView(bytes.buffer)
   const u32 = (offset: number): number => view.getUint32(offset, true)
   const format = view.getUint16(0, true)

@@ -1,3 +1,4 @@
+import { copyOf } from '#lib/bytes'
 import { crc32cRaw } from './crc32c.ts'
 import { BLOCK, BLOCK_LOG2, FEATURE_COMPAT, MAGIC, ROOT_NID, SUPERBLOCK_OFFSET } from './format.ts'
 import { type ErofsSource, invalid } from './source.ts'
@@ -14,7 +15,7 @@ export interface Superblock {
 /** Parses block 0: anything the writer leaves zero must be zero. */
 export function parseSuperblock(source: ErofsSource): Superblock {
   if (source.size < 2 * BLOCK || source.size % BLOCK !== 0) throw invalid('its length is wrong')
-  const block = source.read(0, BLOCK).slice()
+  const block = copyOf(source.read(0, BLOCK))
   const view = new DataView(block.buffer, SUPERBLOCK_OFFSET)
   const u32 = (at: number): number => view.getUint32(at, true)
   if (u32(0) !== MAGIC) throw invalid('the magic is wrong')

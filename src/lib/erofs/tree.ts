@@ -1,3 +1,4 @@
+import { copyOf } from '#lib/bytes'
 import { BytePool } from './byte-pool.ts'
 import { Dirents } from './dirents.ts'
 import { ErofsError } from './erofs-error.ts'
@@ -91,7 +92,7 @@ export class Tree {
     }
     const node = this.nodes.add(0)
     this.#flag(node, IS_PENDING)
-    const copy = typeof target === 'string' ? new TextEncoder().encode(target) : target.slice()
+    const copy = typeof target === 'string' ? new TextEncoder().encode(target) : copyOf(target)
     this.#pending.set(node, copy)
     this.#link(parent, name, node)
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { concat, equalBytes, equalSecret, fromUtf8, toHex } from '#lib/bytes'
+import { concat, copyOf, equalBytes, equalSecret, fromUtf8, toHex } from '#lib/bytes'
 import { HandoverError, refused } from './handover-error.ts'
 import {
   encodeMessage,
@@ -247,7 +247,7 @@ class ResponderMachine implements Responder {
       const message = encodeMessage({ type: 4, sealed: m4 })
       const receive = directionKey(prk, 'I>A', t3)
       launch.answer = { t3, message, confirmed: transcript4(t3, m4), receive }
-      return message.slice()
+      return copyOf(message)
     } finally {
       key.fill(0)
       plain.fill(0)
@@ -331,7 +331,7 @@ function requireNew(launch: Launch): void {
 function resend(launch: Launch, t3: Transcript): Uint8Array {
   const { answer } = launch
   if (answer === undefined || !equalBytes(answer.t3, t3)) throw unusable(launch.state)
-  return answer.message.slice()
+  return copyOf(answer.message)
 }
 
 function unusable(state: LaunchState): HandoverError {

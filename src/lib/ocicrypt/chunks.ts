@@ -1,3 +1,5 @@
+import { copyOf } from '#lib/bytes'
+
 /** Size in which ciphers and hashes are fed: below it calls dominate, above it caches miss. */
 const CHUNK = 64 * 1024
 
@@ -19,7 +21,7 @@ export async function* chunked(source: AsyncIterable<Uint8Array>): AsyncGenerato
       at += take
       if (length === CHUNK) {
         // Copied, since the consumer may still hold the piece when `held` is filled anew.
-        yield held.slice()
+        yield copyOf(held)
         length = 0
       }
     }

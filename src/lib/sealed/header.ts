@@ -1,4 +1,4 @@
-import { Reader, Writer } from '#lib/bytes'
+import { copyOf, Reader, Writer } from '#lib/bytes'
 import { SealedError } from './sealed-error.ts'
 
 const MAGIC = Uint8Array.of(0x45, 0x43, 0x43, 0x53, 0x45, 0x41, 0x4c, 0x00)
@@ -62,8 +62,8 @@ export function parseHeader(bytes: Uint8Array): SealedHeader {
   if (chunkCount !== Math.ceil(imageLength / 2 ** log2)) {
     throw refuse(`${chunkCount} chunks do not hold ${imageLength} bytes`)
   }
-  const fileId = r.bytes(16, 'sealed fileId').slice()
-  const layerId = r.bytes(32, 'sealed LID').slice()
+  const fileId = copyOf(r.bytes(16, 'sealed fileId'))
+  const layerId = copyOf(r.bytes(32, 'sealed LID'))
   r.end('sealed header')
   return { imageLength, chunkCount, fileId, layerId }
 }

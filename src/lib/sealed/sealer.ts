@@ -1,4 +1,5 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
+import { copyOf } from '#lib/bytes'
 import { type RandomSource, sealChunk, systemRandom } from './chunk-cipher.ts'
 import { chunkCountOf, encodeHeader, MAX_IMAGE_LENGTH, type SealedHeader } from './header.ts'
 import { CHUNK_SIZE, chunkOffset, headerBlock, sealedLayout, TAG_LENGTH } from './layout.ts'
@@ -144,7 +145,7 @@ class ChunkSealer implements Sealer {
       const root = sealedRoot(encodedHeader, tags)
       await this.#sink.write(layout.tagsOffset, tags)
       await this.#sink.write(0, headerBlock(encodedHeader))
-      const key = this.#key.slice()
+      const key = copyOf(this.#key)
       return { key, root, header, encodedHeader, fileLength: layout.fileLength }
     } finally {
       this.abort()

@@ -1,3 +1,4 @@
+import { copyOf } from '#lib/bytes'
 import { TarError } from './tar-error.ts'
 
 /** Block size: headers are one block, data is padded to whole ones. */
@@ -34,14 +35,14 @@ export function parseHeader(block: Uint8Array, offset: number): RawHeader {
   const type = String.fromCharCode(block[156] || 0x30)
   return {
     name: joinPrefix(prefixOf(block), untilNul(block.subarray(0, 100))),
-    linkName: untilNul(block.subarray(157, 257)).slice(),
+    linkName: copyOf(untilNul(block.subarray(157, 257))),
     type,
     mode: number(100, 8, 'mode'),
     uid: number(108, 8, 'uid'),
     gid: number(116, 8, 'gid'),
     size: number(124, 12, 'size'),
     mtime: number(136, 12, 'mtime'),
-    block: block.slice(),
+    block: copyOf(block),
   }
 }
 
@@ -80,7 +81,7 @@ function prefixOf(block: Uint8Array): Uint8Array {
 }
 
 function joinPrefix(prefix: Uint8Array, name: Uint8Array): Uint8Array {
-  if (prefix.length === 0) return name.slice()
+  if (prefix.length === 0) return copyOf(name)
   const joined = new Uint8Array(prefix.length + 1 + name.length)
   joined.set(prefix)
   joined[prefix.length] = 0x2f

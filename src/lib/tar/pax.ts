@@ -1,4 +1,4 @@
-import { fromUtf8 } from '#lib/bytes'
+import { copyOf, fromUtf8 } from '#lib/bytes'
 import { TarError } from './tar-error.ts'
 
 /** An extended attribute of an entry. */
@@ -39,7 +39,7 @@ export function parsePax(body: Uint8Array, offset: number): PaxOverrides {
     if (name.startsWith(SCHILY)) {
       xattrs.set(name.slice(SCHILY.length), {
         name: key.slice(SCHILY.length),
-        value: value.slice(),
+        value: copyOf(value),
       })
     } else if (name.startsWith(LIBARCHIVE)) {
       const xattr = parseLibarchive(name.slice(LIBARCHIVE.length), value, offset)
@@ -70,7 +70,7 @@ function toOverrides(
   const path = (key: string): Uint8Array | undefined => {
     const value = values.get(key)
     if (value?.includes(0)) throw invalid(offset, `PAX ${key} holds a NUL`)
-    return value === undefined || value.length === 0 ? undefined : value.slice()
+    return value === undefined || value.length === 0 ? undefined : copyOf(value)
   }
   const integer = (key: string): number | undefined => {
     const value = text(key)

@@ -1,4 +1,5 @@
 import { dlopen } from 'node:ffi'
+import { copyOf } from '#lib/bytes'
 import { type ChunkOpener, TAG_LENGTH } from '#lib/sealed'
 
 /**
@@ -36,7 +37,7 @@ export function createOpensslOpener(key: Uint8Array, fileId: Uint8Array): ChunkO
   // OpenSSL reads as many bytes as the algorithm says, whatever the array holds.
   if (key.length !== KEY_LENGTH) throw new RangeError('the key of a sealed layer has 32 bytes')
   if (fileId.length !== FILE_ID_LENGTH) throw new RangeError('a file id has 16 bytes')
-  const aad = fileId.slice()
+  const aad = copyOf(fileId)
   const nonce = new Uint8Array(NONCE_LENGTH) // its first four bytes stay zero
   const counter = new DataView(nonce.buffer)
   const length = new Uint8Array(4)

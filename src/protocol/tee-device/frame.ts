@@ -56,7 +56,7 @@ export class FrameDecoder {
     }
     if (bytes.length < LENGTH_SIZE + length) return undefined
     this.#pending = bytes.subarray(LENGTH_SIZE + length)
-    // A copy: sockets give Buffers, whose slice() would be a view of what comes next.
+    // A copy: sockets give Buffers, whose slice would be a view of what comes next.
     const body = new Uint8Array(bytes.subarray(LENGTH_SIZE + 1, LENGTH_SIZE + length))
     return { tag: bytes[LENGTH_SIZE] as number, body }
   }

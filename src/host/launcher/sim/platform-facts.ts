@@ -27,7 +27,7 @@ export function newPlatformFacts(): PlatformFacts {
     ppid: new Uint8Array(randomBytes(16)),
     platformInstanceId: new Uint8Array(randomBytes(16)),
     qeId: new Uint8Array(randomBytes(16)),
-    components: COMPONENTS.slice(),
+    components: Uint8Array.from(COMPONENTS),
     pceSvn: 13,
   }
 }
