@@ -21,7 +21,7 @@ export async function exchange(wire: Wire, request: HttpRequest): Promise<HttpRe
       if (once || attempt > MAX_TRIES || !isRetryStatus(response.status)) return response
       await discard(response)
     } catch (error) {
-      if (once || attempt > MAX_TRIES || !isRetryError(error)) throw error
+      if (once || attempt > MAX_TRIES || !isRetryError(error, attempt)) throw error
     }
     await wire.clock.sleep(retryDelay(attempt, response, wire.clock), request.signal)
   }

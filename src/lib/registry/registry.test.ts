@@ -408,6 +408,12 @@ test('busy servers and broken networks are tried again, five times in all, with 
   }
   await assert.rejects(client.manifest('v1'), { code: 'NETWORK_BROKEN' })
   assert.equal(registry.seen.length - before, 5)
+  const again = registry.seen.length
+  registry.intercept = () => {
+    throw new HttpError('NETWORK_UNREACHABLE', 'x')
+  }
+  await assert.rejects(client.manifest('v1'), { code: 'NETWORK_UNREACHABLE' })
+  assert.equal(registry.seen.length - again, 2)
   for (const refuse of [
     () => reply(403),
     () => {

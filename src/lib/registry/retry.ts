@@ -22,12 +22,15 @@ export function isRetryStatus(status: number): boolean {
   return RETRY_STATUS.has(status)
 }
 
-/** True for failures of the network; certificates and refused addresses do not get better. */
-export function isRetryError(error: unknown): boolean {
-  return (
-    isCoded(error) &&
-    ['NETWORK_UNREACHABLE', 'NETWORK_TIMEOUT', 'NETWORK_BROKEN'].includes(error.code)
-  )
+/**
+ * True if a request may be tried for the `attempt`th time after this failure. Certificates and
+ * refused addresses do not get better. A host that cannot be reached is tried twice only: the
+ * name is more often wrong than the host about to start.
+ */
+export function isRetryError(error: unknown, attempt: number): boolean {
+  if (!isCoded(error)) return false
+  if (error.code === 'NETWORK_UNREACHABLE') return attempt <= 2
+  return error.code === 'NETWORK_TIMEOUT' || error.code === 'NETWORK_BROKEN'
 }
 
 /**

@@ -89,11 +89,17 @@ class Copy {
   readonly #source: ImageSource
   readonly #destination: ImageDestination
   readonly #options: CopyOptions
+  /** Manifests become of this family; undefined: they keep theirs where possible. */
+  readonly #format: ManifestFormat | undefined
 
   constructor(source: ImageSource, destination: ImageDestination, options: CopyOptions) {
     this.#source = source
     this.#destination = destination
     this.#options = options
+    this.#format = options.format ?? destination.requiredFormat
+    if (destination.requiredFormat !== undefined && this.#format !== destination.requiredFormat) {
+      throw new ImageError('USAGE', `writing ${destination.text}: it holds OCI manifests only`)
+    }
   }
 
   async tree(
@@ -139,7 +145,7 @@ class Copy {
     manifest: ImageManifest,
     changed: boolean,
   ): { manifest: ImageManifest; bytes: Uint8Array } {
-    const format = this.#options.format ?? (changed ? 'oci' : manifestFormat(manifest))
+    const format = this.#format ?? (changed ? 'oci' : manifestFormat(manifest))
     if (!changed && format === manifestFormat(manifest)) return { manifest, bytes: served.bytes }
     if (this.#options.preserveDigests === true) throw digestChanges(this.#source, served.digest)
     const converted = convertManifest(manifest, format)
@@ -165,7 +171,7 @@ class Copy {
     const changed = entries.some((entry, i) => entry !== index.manifests[i])
     // An index with an OCI manifest in it is an OCI index.
     const oci = entries.some(({ mediaType }) => mediaType.includes('.oci.'))
-    const format = changed && oci ? 'oci' : (this.#options.format ?? manifestFormat(index))
+    const format = changed && oci ? 'oci' : (this.#format ?? manifestFormat(index))
     if (!changed && format === manifestFormat(index)) {
       return { bytes: served.bytes, mediaType: index.mediaType }
     }

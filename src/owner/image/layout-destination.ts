@@ -37,6 +37,8 @@ export async function openLayoutDestination(
   return {
     text,
     reference: undefined,
+    // The layout specification is of OCI manifests; skopeo does not see others in one.
+    requiredFormat: 'oci',
     has: (content) => hasFile(blobPath(directory, content.digest), content.size),
     blob: (source, known) => storeBlob(directory, source, known),
     manifest: list,

@@ -2,6 +2,7 @@ import {
   type ContentName,
   type Descriptor,
   type Manifest,
+  type ManifestFormat,
   OciError,
   type Reference,
 } from '#lib/oci'
@@ -45,6 +46,8 @@ export interface ImageDestination extends AsyncDisposable {
   readonly text: string
   /** The image's name; undefined for transports whose images have none. */
   readonly reference: Reference | undefined
+  /** The only family of manifests that may be written here; undefined: any. */
+  readonly requiredFormat?: ManifestFormat
   /** True if the blob is there already and need not be sent. */
   has(content: ContentName): Promise<boolean>
   /**
