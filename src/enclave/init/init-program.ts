@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { linuxMounts } from '#platform/mount'
 import {
+  becomeOwnRoot,
   becomeSubreaper,
   closeInherited,
   enterPrivateMounts,
@@ -22,9 +23,10 @@ const THREADS = 2
 // Milliseconds from the first step down to SIGKILL; two seconds are far more than it ever took.
 const CLOSE_LIMIT = 15_000
 
-function enter(): void {
+function enter(chrooted: boolean): void {
   // First of all, before any thread exists that would stay in the old namespace.
   enterPrivateMounts()
+  if (chrooted) becomeOwnRoot('/run')
   forbidDumps()
   closeInherited(DEVICE)
   keepFromChildren(CONTROL)
@@ -41,6 +43,8 @@ function enter(): void {
 export interface InitProgramOptions {
   /** The file that was started: serving threads run it again. */
   readonly entry: string
+  /** Started by chroot into a bundle: what lies above it is left behind for good. */
+  readonly chrooted: boolean
   readonly runc: string
   /** Directory of this container's mounts. */
   readonly base: string
@@ -54,8 +58,8 @@ export interface InitProgramOptions {
  */
 export async function initProgram(options: InitProgramOptions): Promise<void> {
   if (!isMainThread) return runServeWorker()
-  enter()
-  const { entry, ...places } = options
+  const { entry, chrooted, ...places } = options
+  enter(chrooted)
   using reaper = new Reaper()
   // Nothing is written to stderr: it is the container's.
   const fatal = (): never => {

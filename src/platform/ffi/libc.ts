@@ -10,6 +10,8 @@ export interface Libc {
   unshare(flags: number): number
   setns(fd: number, kind: number): number
   chroot(path: Pointer): number
+  chdir(path: Pointer): number
+  fchdir(fd: number): number
   prctl(option: number, a: bigint, b: bigint, c: bigint, d: bigint): number
   prlimit(pid: number, resource: number, value: Pointer, old: Pointer): number
   waitpid(pid: number, status: Uint8Array, options: number): number
@@ -48,6 +50,8 @@ const { functions: c } = dlopen(null, {
   unshare: { return: 'i32', arguments: ['i32'] },
   setns: { return: 'i32', arguments: ['i32', 'i32'] },
   chroot: { return: 'i32', arguments: ['pointer'] },
+  chdir: { return: 'i32', arguments: ['pointer'] },
+  fchdir: { return: 'i32', arguments: ['i32'] },
   prctl: { return: 'i32', arguments: ['i32', 'u64', 'u64', 'u64', 'u64'] },
   prlimit: { return: 'i32', arguments: ['i32', 'i32', 'pointer', 'pointer'] },
   waitpid: { return: 'i32', arguments: ['i32', 'pointer', 'i32'] },
