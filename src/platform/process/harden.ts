@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { check, libc } from '#platform/ffi'
 
 const CLONE_NEWNS = 0x20000
@@ -38,7 +38,9 @@ export function becomeSubreaper(): void {
 
 /**
  * Closes what was inherited above descriptor `last`, and keeps descriptors 3 to `last` from children.
- * Node opens its own with O_CLOEXEC; what lacks the mark at the start of a program came from outside.
+ * Call it before anything was opened. Node opens its own with O_CLOEXEC, but at its start it also marks
+ * the lowest inherited ones so: the mark proves nothing. What has a name or is a socket came from
+ * outside in any case; a marked pipe or eventfd cannot be told from Node's own and stays, unused.
  */
 export function closeInherited(last: number): void {
   for (const name of readdirSync('/proc/self/fd')) {
@@ -46,14 +48,18 @@ export function closeInherited(last: number): void {
     if (fd < 3) continue
     // Safe: integers only; F_GETFD of a closed descriptor is EBADF, nothing more.
     const flags = libc.fcntl(fd, F_GETFD, 0n)
-    if (flags === -1 || (flags & FD_CLOEXEC) !== 0) continue
-    if (fd > last) {
-      // Safe: not one of Node's (those are close-on-exec), so nobody in this process holds it.
+    if (flags === -1) continue
+    if (fd <= last) keepFromChildren(fd)
+    else if ((flags & FD_CLOEXEC) === 0 || isForeign(fd)) {
+      // Safe: not one of Node's, so nobody in this process holds it.
       libc.close(fd)
-    } else {
-      keepFromChildren(fd)
     }
   }
+}
+
+function isForeign(fd: number): boolean {
+  const target = readlinkSync(`/proc/self/fd/${fd}`)
+  return target.startsWith('socket:') || (target.startsWith('/') && target !== '/dev/null')
 }
 
 /** Sets FD_CLOEXEC. */
