@@ -44,7 +44,7 @@ async function runTarget(name: string, shared: SharedArrayBuffer): Promise<FuzzR
     resolve({ runs: counters[0] ?? 0, accepted: 0, seeds: 0, find })
   }
   worker.once('message', resolve)
-  worker.once('error', (error) => failed(String(error.stack ?? error)))
+  worker.once('error', (error) => failed(String((error as Error).stack ?? error)))
   worker.once('exit', () => failed('the thread ended before its input was done'))
   let [seen, since] = [0, Date.now()]
   const watch = setInterval(() => {
