@@ -100,7 +100,7 @@ async function status({ broker }: Call): Promise<BrokerReply> {
     version,
     id: keys.config.id,
     url: keys.config.url,
-    pin: keys.pin,
+    pin: broker.pin,
     sessions: broker.sessions.size,
     resources: (await broker.parts.store.resources()).length,
     references: broker.references.length,

@@ -54,6 +54,8 @@ export class Broker implements AppraiseBasis {
   readonly sessions: Sessions = new Sessions()
   readonly authority: TokenAuthority
   readonly counters: Map<string, number> = new Map()
+  /** SPKI pin of the TLS key that is served. */
+  pin: string
   roots: readonly Root[] = []
   references: readonly Reference[] = []
   #policies = new Map<PolicyKind, { text: string; setAt: string }>()
@@ -62,6 +64,7 @@ export class Broker implements AppraiseBasis {
   private constructor(parts: BrokerParts) {
     this.parts = parts
     const { keys, version } = parts
+    this.pin = keys.pin
     this.authority = {
       id: keys.config.id,
       ...keys.token,
@@ -75,10 +78,6 @@ export class Broker implements AppraiseBasis {
     const broker = new Broker(parts)
     await broker.#load()
     return broker
-  }
-
-  get pin(): string {
-    return this.parts.keys.pin
   }
 
   /** The appraise policy in force. */

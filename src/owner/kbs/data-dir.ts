@@ -11,7 +11,7 @@ import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/prom
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { fromBase64Url, toBase64Url, toHex } from '#lib/bytes'
-import { object, parseJson, string, strings } from '#lib/json'
+import { object, optional, parseJson, string, strings } from '#lib/json'
 import { splitPem } from '#lib/x509'
 import {
   certificatePem,
@@ -50,8 +50,12 @@ export interface BrokerConfig {
   readonly listen: string
   /** As clients reach it; goes into init-data. */
   readonly url: string
+  /** The owner named the URL; it does not follow the address that is listened on. */
+  readonly fixedUrl?: boolean
   /** Names and addresses of the TLS certificate. */
   readonly names: readonly string[]
+  /** SPKI pin of the certificate that was served last, where it is not the broker's own. */
+  readonly pin?: string
 }
 
 /** Everything that `kbs serve` needs from the data directory. */
@@ -71,6 +75,7 @@ export interface BrokerKeys {
 export interface InitOptions {
   readonly listen: string
   readonly url: string
+  readonly fixedUrl?: boolean
   readonly names: readonly string[]
   /** Milliseconds since 1970. */
   readonly now: number
@@ -128,8 +133,9 @@ export async function initDataDir(dir: string, options: InitOptions): Promise<st
 
   const adminToken = newAdminToken()
   await write(FILES.adminToken, `${adminToken}\n`)
-  const { listen, url, names } = options
-  await write(FILES.config, `${JSON.stringify({ id, listen, url, names }, null, 2)}\n`, 0o644)
+  const { listen, url, names, fixedUrl } = options
+  const config: BrokerConfig = { id, listen, url, names, ...(fixedUrl === true && { fixedUrl }) }
+  await write(FILES.config, `${JSON.stringify(config, null, 2)}\n`, 0o644)
   return adminToken
 }
 
@@ -148,12 +154,22 @@ export async function readConfig(dir: string): Promise<BrokerConfig> {
       cause,
     })
   }
-  const config = object(parseJson(text), FILES.config, ['id', 'listen', 'url', 'names'])
+  const config = object(parseJson(text), FILES.config, [
+    'id',
+    'listen',
+    'url',
+    'fixedUrl',
+    'names',
+    'pin',
+  ])
+  const pin = optional(config.pin, (v) => string(v, 'pin', { max: 64 }))
   return {
     id: string(config.id, 'id', { max: 128 }),
     listen: string(config.listen, 'listen', { max: 256 }),
     url: string(config.url, 'url', { max: 512 }),
     names: strings(config.names, 'names', { maxItems: 64, max: 253 }),
+    ...(config.fixedUrl === true ? { fixedUrl: true } : {}),
+    ...(pin === undefined ? {} : { pin }),
   }
 }
 

@@ -74,12 +74,13 @@ export function referenceDocument(reference: Reference): JsonObject {
 
 /** Names of the members in which a measurement differs from a reference value; none = a match. */
 export function differences(reference: Reference, found: Measurement): string[] {
-  if (reference.mrEnclave !== undefined) {
-    return reference.mrEnclave === found.mrEnclave
-      ? []
-      : ['mrEnclave', ...signerDifferences(reference, found)]
-  }
-  return signerDifferences(reference, found)
+  const { mrEnclave, mrSigner, isvProdId, minIsvSvn } = reference
+  return [
+    ...(mrEnclave !== undefined && mrEnclave !== found.mrEnclave ? ['mrEnclave'] : []),
+    ...(mrSigner !== undefined && mrSigner !== found.mrSigner ? ['mrSigner'] : []),
+    ...(isvProdId !== undefined && isvProdId !== found.isvProdId ? ['isvProdId'] : []),
+    ...(minIsvSvn !== undefined && found.isvSvn < minIsvSvn ? ['isvSvn'] : []),
+  ]
 }
 
 /** The first reference value that a measurement matches. */
@@ -98,13 +99,4 @@ export function closestReference(
   return references
     .map((reference) => ({ name: reference.name, differs: differences(reference, found) }))
     .sort((a, b) => a.differs.length - b.differs.length)[0]
-}
-
-function signerDifferences(reference: Reference, found: Measurement): string[] {
-  const { mrSigner, isvProdId, minIsvSvn } = reference
-  return [
-    ...(mrSigner !== undefined && mrSigner !== found.mrSigner ? ['mrSigner'] : []),
-    ...(isvProdId !== undefined && isvProdId !== found.isvProdId ? ['isvProdId'] : []),
-    ...(minIsvSvn !== undefined && found.isvSvn < minIsvSvn ? ['isvSvn'] : []),
-  ]
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adminTokenDocument, adminTokenId } from './admin-auth.ts'
 import { Broker, type Log } from './broker.ts'
-import { FILES, readKeys } from './data-dir.ts'
+import { FILES, pinOfCertificate, readKeys } from './data-dir.ts'
 import { type RunningServer, startServer } from './server.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -43,6 +43,8 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
       await store.commit([change], { event: 'broker-start', broker: keys.config.id })
     }
     const broker = await Broker.open({ keys, store, version, log, now })
+    // Enclaves pin the key that is really served.
+    if (options.tls !== undefined) broker.pin = pinOfCertificate(options.tls.certificate)
     const server = await startServer(broker, {
       listen: options.listen ?? keys.config.listen,
       ...(options.insecure === true ? {} : { tls: options.tls ?? keys.tls }),
@@ -50,7 +52,10 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
     return {
       broker,
       url: server.url,
-      reload: (tls) => server.reload(tls),
+      reload(tls) {
+        server.reload(tls)
+        broker.pin = pinOfCertificate(tls.certificate)
+      },
       async close() {
         await server.close()
         await store.close()

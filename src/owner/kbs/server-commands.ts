@@ -25,7 +25,8 @@ export async function init(context: CommandContext, input: CommandInput): Promis
   const listen = input.text('listen') ?? LISTEN
   const url = originOf(input.text('kbs-url') ?? urlOf(listen))
   const names = certificateNames(url, listen, input.list('name'))
-  await initDataDir(dataDir, { listen, url, names, now: Date.now() })
+  const fixedUrl = input.text('kbs-url') !== undefined
+  await initDataDir(dataDir, { listen, url, names, fixedUrl, now: Date.now() })
   const document = {
     dataDir,
     url,
@@ -60,7 +61,12 @@ export async function serve(context: CommandContext, input: CommandInput): Promi
     now: Date.now,
   })
   // Commands on this machine find the broker where it really is; init-data uses it too.
-  await recordPlace(dataDir, listen, running.url)
+  await recordPlace(
+    dataDir,
+    listen,
+    running.url,
+    tls === undefined ? undefined : running.broker.pin,
+  )
   context.stdout(`${JSON.stringify({ event: 'listening', url: running.url })}\n`)
   const reload = (): void => {
     void (async () => {
@@ -93,7 +99,9 @@ export async function initData(context: CommandContext, input: CommandInput): Pr
   const local = join(dataDirOf(context, input), FILES.server)
   // A broker of this machine is read from its directory; another one is asked over TLS.
   const remote = context.places.kbsUrl !== undefined
-  const pin = remote ? await remotePin(url, place.ca) : pinOfCertificate(await readOr(local))
+  const pin = remote
+    ? await remotePin(url, place.ca)
+    : ((await readConfig(dataDirOf(context, input))).pin ?? pinOfCertificate(await readOr(local)))
   const document = serializeInitData({ broker: { url, pins: [pin], namespace } })
   return { document: { initData: document, url, pins: [pin], namespace }, text: document }
 }
@@ -144,12 +152,18 @@ async function recordPlace(
   dataDir: string,
   listen: string | undefined,
   url: string,
+  pin: string | undefined,
 ): Promise<void> {
-  const config = await readConfig(dataDir)
-  // A name that kbs init was given stays; only an address that was taken from --listen moves.
-  const derived = config.url === urlOf(config.listen) || new URL(config.url).port === '0'
-  const next = { ...config, listen: listen ?? config.listen, url: derived ? url : config.url }
-  if (next.url !== config.url || next.listen !== config.listen) await writeConfig(dataDir, next)
+  const { pin: before, ...config } = await readConfig(dataDir)
+  const next = {
+    ...config,
+    listen: listen ?? config.listen,
+    // A URL that kbs init was given stays; one that came from --listen moves with it.
+    url: config.fixedUrl === true ? config.url : url,
+    ...(pin === undefined ? {} : { pin }),
+  }
+  const same = next.url === config.url && next.listen === config.listen && pin === before
+  if (!same) await writeConfig(dataDir, next)
 }
 
 function urlOf(listen: string): string {

@@ -140,6 +140,10 @@ export const KBS_CODES = {
     meaning: 'The address that the broker should listen on is in use or not of this machine.',
     next: 'stop the other program, or choose another --listen',
   },
+  KBS_RUNNING: {
+    meaning: 'Another broker process uses the same data directory.',
+    next: 'stop it first; one broker serves one data directory',
+  },
   KBS_NOT_INITIALISED: {
     meaning: 'The data directory holds no broker.',
     next: 'run kbs init --data-dir DIR first',

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from 'node:sqlite'
 import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { canonicalize, type JsonObject, type JsonValue, object, parseJson } from '#lib/json'
@@ -12,10 +13,12 @@ import type {
   StoredResource,
 } from './store.ts'
 
+// EXCLUSIVE: one broker a database. A second one would keep other rules in memory than this one.
 const SCHEMA = `
+PRAGMA busy_timeout = 500;
+PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
-PRAGMA busy_timeout = 5000;
 CREATE TABLE IF NOT EXISTS resource (
   namespace TEXT NOT NULL, type TEXT NOT NULL, tag TEXT NOT NULL, version INTEGER NOT NULL,
   value BLOB NOT NULL, size INTEGER NOT NULL, updated_at TEXT NOT NULL, deleted INTEGER NOT NULL,
@@ -51,11 +54,20 @@ export interface SqliteStoreOptions {
 /**
  * A store in one SQLite file. Commits that arrive in one turn of the event loop share one
  * transaction and one fsync; each has its own savepoint, so that one that fails harms no other.
+ * Throws KbsError KBS_RUNNING if another process has it open.
  */
 export function openSqliteStore(file: string, options: SqliteStoreOptions): Store {
+  // Made here with its mode: SQLite would make it readable for everybody.
+  if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600))
   const db = new DatabaseSync(file)
-  db.exec(SCHEMA)
-  return new SqliteStore(db, options)
+  try {
+    db.exec(SCHEMA)
+    return new SqliteStore(db, options)
+  } catch (cause) {
+    db.close()
+    if (!String(cause).includes('locked')) throw cause
+    throw new KbsError('KBS_RUNNING', `opening ${file}: another broker holds it`, { cause })
+  }
 }
 
 class SqliteStore implements Store {
