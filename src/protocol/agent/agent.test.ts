@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import { duplexPair } from 'node:stream'
 import { test } from 'node:test'
-import { utf8 } from '#lib/bytes'
+import { toHex, utf8 } from '#lib/bytes'
 import { CodedError } from '#lib/errors'
 import { createTtrpcClient, handlersOf, register, serveTtrpc } from '#lib/ttrpc'
-import { type InitHandlers, initClient, initService, RemoteError, toStatus } from './index.ts'
+import {
+  agentClient,
+  type InitHandlers,
+  initClient,
+  initService,
+  RemoteError,
+  toStatus,
+} from './index.ts'
 
 function connect(handlers: Partial<InitHandlers>) {
   const [near, far] = duplexPair()
@@ -73,4 +80,23 @@ test('a defect inside the enclave shows nothing of its text', async () => {
   assert.equal(error.code, 'INTERNAL')
   assert.doesNotMatch(JSON.stringify([error.message, error.details, error.cause]), /secret/)
   await end()
+})
+
+test('a call has the bytes of the example in the format page', async () => {
+  const [near, far] = duplexPair()
+  const client = createTtrpcClient(near)
+  const { handover } = agentClient(client)
+  // Streams are odd and grow: the third call is stream 5.
+  const calls = [0, 1, 2].map(() => handover({ message: Uint8Array.of(1, 2) }).catch(() => {}))
+  const expected =
+    '0000002b000000050100' +
+    `0a19${toHex(utf8('enclave_cc.agent.v1.Agent'))}1208${toHex(utf8('Handover'))}1a040a020102`
+  let seen = ''
+  for await (const chunk of far) {
+    seen += toHex(chunk)
+    if (seen.length >= 3 * expected.length) break
+  }
+  assert.equal(seen.slice(2 * expected.length), expected)
+  client.close()
+  await Promise.all(calls)
 })
