@@ -98,6 +98,11 @@ export class TestRegistry {
     return digest
   }
 
+  /** Refuses every token that was issued. */
+  forgetTokens(): void {
+    this.#tokens.clear()
+  }
+
   async #answer(request: HttpRequest): Promise<HttpResponse> {
     const { url } = request
     if (this.#options.tokens !== undefined && url.href.startsWith(this.#options.tokens.realm)) {

@@ -23,7 +23,8 @@ type Scheme =
 /** Holds what is known of a registry's authentication, and its tokens by scope. */
 export class Authenticator {
   readonly #options: AuthenticatorOptions
-  readonly #tokens = new Map<string, Token>()
+  // Promises, so that requests side by side ask for one token, not for one each.
+  readonly #tokens = new Map<string, Promise<Token>>()
   #scheme: Scheme = { kind: 'none' }
 
   constructor(options: AuthenticatorOptions) {
@@ -39,42 +40,71 @@ export class Authenticator {
     if (scheme.kind === 'none') return undefined
     if (scheme.kind === 'basic') return scheme.authorization
     const key = scopes.join(' ')
-    let token = this.#tokens.get(key)
-    if (token === undefined || this.#options.wire.clock.now() >= token.refreshAt) {
-      token = await fetchToken(this.#options.wire, {
-        realm: scheme.realm,
-        service: scheme.service,
-        scopes,
-        credential: this.#options.credential,
-        ...(signal === undefined ? {} : { signal }),
-      })
-      this.#tokens.set(key, token)
+    const held = this.#tokens.get(key)
+    const known = held === undefined ? undefined : await held
+    if (known !== undefined && this.#options.wire.clock.now() < known.refreshAt) {
+      return `Bearer ${known.value}`
     }
-    return `Bearer ${token.value}`
+    // While we waited another request may have begun to replace what is too old.
+    const newer = this.#tokens.get(key)
+    const asked = newer !== undefined && newer !== held ? newer : this.#ask(scheme, scopes, signal)
+    this.#tokens.set(key, asked)
+    try {
+      return `Bearer ${(await asked).value}`
+    } catch (error) {
+      if (this.#tokens.get(key) === asked) this.#tokens.delete(key)
+      throw error
+    }
+  }
+
+  #ask(
+    scheme: Extract<Scheme, { kind: 'bearer' }>,
+    scopes: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<Token> {
+    return fetchToken(this.#options.wire, {
+      realm: scheme.realm,
+      service: scheme.service,
+      scopes,
+      credential: this.#options.credential,
+      ...(signal === undefined ? {} : { signal }),
+    })
   }
 
   /**
-   * Learns from a 401 of the registry. Returns the scopes with which to try again, or
-   * undefined if nothing better than before can be sent. Throws `REGISTRY_REALM_REFUSED`.
+   * Learns from a 401 that the registry gave to a request with this `Authorization`. Returns the
+   * scopes with which to try again, or undefined if nothing better can be sent. Throws
+   * `REGISTRY_REALM_REFUSED`.
    */
-  learn(response: HttpResponse, scopes: readonly string[]): readonly string[] | undefined {
+  async learn(
+    response: HttpResponse,
+    scopes: readonly string[],
+    sent: string | undefined,
+  ): Promise<readonly string[] | undefined> {
     const challenges = parseChallenges(headers(response, 'www-authenticate'))
     const bearer = challenges.find((challenge) => challenge.scheme === 'bearer')
-    if (bearer !== undefined) return this.#learnBearer(bearer, scopes)
+    if (bearer !== undefined) return this.#learnBearer(bearer, scopes, sent)
     const basic = challenges.some((challenge) => challenge.scheme === 'basic')
     const { credential } = this.#options
-    if (!basic || credential?.kind !== 'password' || this.#scheme.kind === 'basic') return undefined
+    if (!basic || credential?.kind !== 'password') return undefined
     const authorization = basicAuthorization(credential.username, credential.password)
     this.#scheme = { kind: 'basic', authorization }
-    return scopes
+    return sent === authorization ? undefined : scopes
   }
 
-  #learnBearer(challenge: Challenge, scopes: readonly string[]): readonly string[] | undefined {
+  async #learnBearer(
+    challenge: Challenge,
+    scopes: readonly string[],
+    sent: string | undefined,
+  ): Promise<readonly string[] | undefined> {
     const realm = this.#checkRealm(challenge.parameters.get('realm'))
-    const known = this.#tokens.has(scopes.join(' '))
     this.#scheme = { kind: 'bearer', realm, service: challenge.parameters.get('service') }
-    this.#tokens.delete(scopes.join(' '))
-    if (!known) return scopes
+    if (sent === undefined) return scopes
+    const key = scopes.join(' ')
+    const current = await this.#tokens.get(key)
+    // Another request may have got a new token while this one was under way.
+    if (current === undefined || sent !== `Bearer ${current.value}`) return scopes
+    this.#tokens.delete(key)
     // The token was not enough. Its server may have been asked for too little.
     const wider = challenge.parameters.get('scope')
     const insufficient = challenge.parameters.get('error') === 'insufficient_scope'

@@ -326,6 +326,34 @@ test('Basic is sent after its challenge only, and never over and over', async ()
   assert.equal(wrong.registry.seen.length, 2)
 })
 
+test('requests side by side all pass their first challenge, with one token', async () => {
+  const basic = { username: 'me', password: 'secret' }
+  for (const options of [{ basic }, { tokens: TOKENS }]) {
+    const { registry, client } = setup(options, { credential: ME })
+    const { digest } = addImage(registry, 'v1')
+    const found = await Promise.all([1, 2, 3, 4].map(() => client.manifest('v1')))
+    assert.ok(found.every((one) => one.digest === digest))
+    const asked = registry.seen.filter(({ url }) => url.startsWith(TOKENS.realm)).length
+    assert.equal(asked, 'tokens' in options ? 1 : 0)
+  }
+})
+
+test('a token that the registry no longer takes is replaced, once', async () => {
+  const { registry, client } = setup({ tokens: TOKENS }, { credential: ME })
+  addImage(registry, 'v1')
+  await client.manifest('v1')
+  registry.forgetTokens()
+  await client.manifest('v1')
+  assert.equal(registry.seen.filter(({ url }) => url.startsWith(TOKENS.realm)).length, 2)
+  registry.intercept = (request) =>
+    request.url.href.startsWith(TOKENS.realm)
+      ? undefined
+      : reply(401, { 'www-authenticate': `Bearer realm="${TOKENS.realm}"` })
+  const before = registry.seen.length
+  await assert.rejects(client.manifest('v1'), { code: 'REGISTRY_UNAUTHORIZED' })
+  assert.ok(registry.seen.length - before <= 5)
+})
+
 test('credentials never go to a realm in the clear, or to one that is not allowed', async () => {
   for (const realm of [
     'http://auth.example/token',

@@ -59,9 +59,16 @@ export class Session {
     let challenges = 0
     let redirects = 0
     for (;;) {
-      const response = await this.#hop(request, url, scopes, redirects > 0)
-      if (response.status === 401 && url.origin === this.origin && challenges < MAX_CHALLENGES) {
-        const next = repeatable ? this.#authenticator.learn(response, scopes) : undefined
+      const own = url.origin === this.origin
+      const authorization = own
+        ? await this.#authenticator.authorization(scopes, request.signal)
+        : undefined
+      // An upload's Location is the server's choice as well, even without a redirect.
+      const response = await this.#hop(request, url, authorization, redirects > 0 || !own)
+      if (response.status === 401 && own && challenges < MAX_CHALLENGES) {
+        const next = repeatable
+          ? await this.#authenticator.learn(response, scopes, authorization)
+          : undefined
         if (next === undefined) return { response, url }
         await discard(response)
         scopes = next
@@ -83,13 +90,9 @@ export class Session {
   async #hop(
     request: SessionRequest,
     url: URL,
-    scopes: readonly string[],
+    authorization: string | undefined,
     redirected: boolean,
   ): Promise<HttpResponse> {
-    const own = url.origin === this.origin
-    const authorization = own
-      ? await this.#authenticator.authorization(scopes, request.signal)
-      : undefined
     return exchange(this.#wire, {
       method: request.method,
       url,
@@ -101,8 +104,7 @@ export class Session {
       },
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
-      // An upload's Location is the server's choice as well, even without a redirect.
-      redirected: redirected || !own,
+      redirected,
     })
   }
 
