@@ -1,6 +1,6 @@
 import type { Command } from '#lib/command'
 import { imageCopy, imageInspect, imagePull, imagePush } from './copy-commands.ts'
-import { keygenEncryption, keygenSigning } from './protect-commands.ts'
+import { protectCommands } from './protect-commands.ts'
 
 /** The commands of `image` and `keygen`. */
 export const commands: readonly Command[] = [
@@ -8,6 +8,5 @@ export const commands: readonly Command[] = [
   imagePush,
   imagePull,
   imageInspect,
-  keygenEncryption,
-  keygenSigning,
+  ...protectCommands,
 ]

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { ProtectError } from './protect-error.ts'
 
@@ -19,25 +18,21 @@ export async function* decompressed(
     return
   }
   const stream = compression === 'gzip' ? createGunzip() : createZstdDecompress()
-  let failure: Error | undefined
+  const failure = Promise.withResolvers<never>()
+  // Heard by every wait below; also here, so that an error between two waits is not unhandled.
+  failure.promise.catch(() => {})
+  stream.on('error', (cause) => failure.reject(invalid(cause)))
   stream.on('data', (chunk: Uint8Array) => see(chunk))
-  stream.on('error', (error) => {
-    failure = error
-  })
+  const ended = new Promise<void>((resolve) => stream.on('end', () => resolve()))
   try {
     for await (const chunk of source) {
       // One piece at a time: the callback comes when it was taken, which is the back-pressure.
-      await new Promise<void>((resolve) => stream.write(chunk, () => resolve()))
-      if (failure !== undefined) throw invalid(failure)
+      const taken = new Promise<void>((resolve) => stream.write(chunk, () => resolve()))
+      await Promise.race([taken, failure.promise])
       yield chunk
     }
-    const ended = once(stream, 'end')
     stream.end()
-    try {
-      await ended
-    } catch (error) {
-      throw invalid(error)
-    }
+    await Promise.race([ended, failure.promise])
   } finally {
     stream.destroy()
   }

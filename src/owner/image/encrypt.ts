@@ -1,5 +1,11 @@
 import { equalSecret } from '#lib/bytes'
-import { type Descriptor, encryptedMediaType, type ImageManifest, isEncrypted } from '#lib/oci'
+import {
+  type Descriptor,
+  encryptedMediaType,
+  type ImageManifest,
+  isEncrypted,
+  isForeignLayer,
+} from '#lib/oci'
 import { decryptLayer, type LayerCipher, layerCipher, publicOptionsOf } from '#lib/ocicrypt'
 import { encryptLayer, type LayerRecipients, wrapLayer } from '#lib/ocicrypt/wrap'
 import type { LayerSelection } from './layer-selection.ts'
@@ -13,8 +19,17 @@ const ATTESTATION = 'application/vnd.in-toto+json'
 
 /** An image on its way to being encrypted. */
 export interface ImageEncryption {
-  /** For `copyImage`; selected layers become encrypted, all others pass. */
-  readonly transform: LayerTransform
+  /**
+   * Looks at the selected layers before anything is copied. Throws `USAGE` for a position outside
+   * an image, `IMAGE_MEDIA_TYPE_UNSUPPORTED` for a layer that cannot be encrypted (it is encrypted
+   * already, or no file system), `IMAGE_NOT_ENCRYPTED` if there is nothing to encrypt.
+   */
+  check(manifests: readonly ImageManifest[]): void
+  /**
+   * For `copyImage`: selected layers become encrypted for all recipients, each under a key of its
+   * own; all others pass.
+   */
+  transform(recipients: LayerRecipients): LayerTransform
   /**
    * Reads what was written and checks it: every selected layer is of an encrypted type, carries
    * its options and decrypts to what was read. Providers that failed have left images in the
@@ -28,19 +43,31 @@ interface Secret {
   readonly digest: string
 }
 
-/** Encrypts the selected layers of an image for all recipients. Each layer has a key of its own. */
-export function encryptImage(
-  recipients: LayerRecipients,
-  selection: LayerSelection,
-): ImageEncryption {
+/** Encrypts the selected layers of an image: `check`, `transform`, then `verify`. */
+export function encryptImage(selection: LayerSelection): ImageEncryption {
   const secrets = new Map<string, Secret>()
   return {
-    transform: (layer, place) =>
-      selection(place) && layer.mediaType !== ATTESTATION
+    check: (manifests) => checkLayers(manifests, selection),
+    transform: (recipients) => (layer, place) =>
+      layer.mediaType !== ATTESTATION && selection(place)
         ? encryptOne(layer, recipients, secrets)
         : undefined,
     verify: (written) => verifyWritten(written, selection, secrets),
   }
+}
+
+function checkLayers(manifests: readonly ImageManifest[], selection: LayerSelection): void {
+  const layers = manifests.flatMap((manifest) => selected(manifest, selection))
+  for (const layer of layers) {
+    encryptedMediaType(layer.mediaType)
+    if (isForeignLayer(layer.mediaType) && (layer.urls?.length ?? 0) > 0) {
+      const found = 'it is fetched from elsewhere, where it stays readable'
+      throw new ProtectError('IMAGE_NOT_ENCRYPTED', `encrypting layer ${layer.digest}: ${found}`, {
+        next: 'select the other layers with --encrypt-layer',
+      })
+    }
+  }
+  if (layers.length === 0) throw nothingEncrypted()
 }
 
 function encryptOne(
@@ -75,7 +102,7 @@ async function verifyWritten(
 ): Promise<void> {
   let encrypted = 0
   for await (const { manifest } of eachManifest(written)) {
-    for (const { layer } of selected(manifest, selection)) {
+    for (const layer of selected(manifest, selection)) {
       if (!isEncrypted(layer.mediaType)) {
         throw unverified(layer, `its type is ${layer.mediaType}`)
       }
@@ -83,18 +110,20 @@ async function verifyWritten(
       encrypted += 1
     }
   }
-  if (encrypted > 0) return
-  throw new ProtectError('IMAGE_NOT_ENCRYPTED', 'encrypting an image: it has no layer to encrypt')
+  if (encrypted === 0) throw nothingEncrypted()
 }
 
-function selected(
-  manifest: ImageManifest,
-  selection: LayerSelection,
-): { readonly layer: Descriptor }[] {
+function selected(manifest: ImageManifest, selection: LayerSelection): Descriptor[] {
   const count = manifest.layers.length
-  return manifest.layers.flatMap((layer, index) =>
-    layer.mediaType !== ATTESTATION && selection({ index, count }) ? [{ layer }] : [],
+  // The type comes first: an attestation has other layers than those the selection speaks of.
+  return manifest.layers.filter(
+    (layer, index) => layer.mediaType !== ATTESTATION && selection({ index, count }),
   )
+}
+
+function nothingEncrypted(): ProtectError {
+  const message = 'encrypting an image: it has no layer to encrypt'
+  return new ProtectError('IMAGE_NOT_ENCRYPTED', message)
 }
 
 async function verifyLayer(

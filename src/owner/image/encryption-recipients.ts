@@ -101,7 +101,7 @@ async function brokerKey(text: string, connect: ResourceClientFactory): Promise<
   const client = await connect()
   let kek = await client.get(kid)
   if (kek === undefined) {
-    await client.set(kid, randomBytes(32))
+    await client.create(kid, new Uint8Array(randomBytes(32)))
     // Read back: what the broker holds is what guests will get, also if another owner was faster.
     kek = await client.get(kid)
   }

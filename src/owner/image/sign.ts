@@ -11,7 +11,8 @@ import {
 
 /** A signature that was stored. */
 export interface StoredSignature {
-  readonly scheme: 'cosign'
+  /** `simple`: cosign's tag scheme. */
+  readonly scheme: 'simple'
   readonly keyId: string
   /** Reference of the signature image. */
   readonly stored: string
@@ -40,7 +41,7 @@ export async function signDigest(
     await destination.blob(once(bytes), { digest: digestOf(bytes), size: bytes.length })
   }
   await destination.manifest(image.manifest, image.mediaType, tag)
-  return { scheme: 'cosign', keyId: key.id, stored: formatReference(withTag(reference, tag)) }
+  return { scheme: 'simple', keyId: key.id, stored: formatReference(withTag(reference, tag)) }
 }
 
 /** Digests that `image sign` covers: the top one, with `recursive` also all that it lists. */

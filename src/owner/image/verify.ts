@@ -1,6 +1,6 @@
 import { toBase64, utf8 } from '#lib/bytes'
 import { codeRow } from '#lib/errors'
-import { formatReference, MAX_INDEX_DEPTH, type Platform, selectManifest } from '#lib/oci'
+import { formatReference, type Platform } from '#lib/oci'
 import {
   evaluateImagePolicy,
   type ImagePolicy,
@@ -9,8 +9,8 @@ import {
   parseVerificationKey,
   policyKeyPaths,
 } from '#lib/signing'
+import { chooseImage } from './choose.ts'
 import { readInput } from './key-files.ts'
-import { ProtectError } from './protect-error.ts'
 import { namedReference, signaturesOf } from './sign.ts'
 import type { ImageSource } from './transport.ts'
 
@@ -45,7 +45,8 @@ export async function verifyImage(
   const reference = namedReference(source, 'verifying')
   const top = await source.top()
   const index = top.manifest.kind === 'index' ? top.digest : undefined
-  const manifestDigest = await chosenDigest(source, platform)
+  const { served } = await chooseImage(source, top, platform)
+  const manifestDigest = served.digest
   const digests = index === undefined ? [manifestDigest] : [manifestDigest, index]
   const signatures = (
     await Promise.all(digests.map((digest) => signaturesOf(source, digest)))
@@ -73,16 +74,6 @@ export async function verifyImage(
     requirements,
     ...(next === undefined ? {} : { next }),
   }
-}
-
-async function chosenDigest(source: ImageSource, platform: Platform): Promise<string> {
-  let served = await source.top()
-  for (let depth = 0; served.manifest.kind === 'index'; depth += 1) {
-    if (depth >= MAX_INDEX_DEPTH)
-      throw new ProtectError('FORMAT_LIMIT', 'verifying: indexes are nested too deep')
-    served = await source.listed(selectManifest(served.manifest, platform))
-  }
-  return served.digest
 }
 
 /** The verdict for people. */
