@@ -67,6 +67,8 @@ export class Authenticator {
       service: scheme.service,
       scopes,
       credential: this.#options.credential,
+      redirected:
+        this.#options.allowRealm === undefined && scheme.realm.origin !== this.#options.origin,
       ...(signal === undefined ? {} : { signal }),
     })
   }

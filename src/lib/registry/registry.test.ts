@@ -298,6 +298,24 @@ test('a token is asked for anonymously without credentials, and anew when it is 
   assert.equal(registry.seen.filter(({ url }) => url.startsWith(TOKENS.realm)).length, 2)
 })
 
+test('address rules are strict for token servers that only the registry named', async () => {
+  const strictness = async (extra: Partial<RegistryClientOptions>): Promise<boolean[]> => {
+    const { registry, client } = setup({ tokens: TOKENS }, { credential: ME, ...extra })
+    addImage(registry, 'v1')
+    await client.manifest('v1')
+    return [
+      ...new Set(
+        registry.seen.map(({ url, redirected }) => {
+          assert.ok(url.startsWith(TOKENS.realm) || !redirected)
+          return redirected
+        }),
+      ),
+    ]
+  }
+  assert.deepEqual(await strictness({}), [false, true])
+  assert.deepEqual(await strictness({ allowRealm: () => true }), [false])
+})
+
 test('an identity token goes by POST; wrong credentials are REGISTRY_UNAUTHORIZED', async () => {
   const identity: Credential = { kind: 'identity-token', token: 'identity' }
   const first = setup({ tokens: TOKENS }, { credential: identity })

@@ -63,8 +63,7 @@ export class Session {
       const authorization = own
         ? await this.#authenticator.authorization(scopes, request.signal)
         : undefined
-      // An upload's Location is the server's choice as well, even without a redirect.
-      const response = await this.#hop(request, url, authorization, redirects > 0 || !own)
+      const response = await this.#hop(request, url, authorization, !own)
       if (response.status === 401 && own && challenges < MAX_CHALLENGES) {
         const next = repeatable
           ? await this.#authenticator.learn(response, scopes, authorization)
@@ -104,6 +103,7 @@ export class Session {
       },
       ...(request.body === undefined ? {} : { body: request.body }),
       ...(request.signal === undefined ? {} : { signal: request.signal }),
+      // Redirects and upload Locations alike: another origin is the server's choice, not ours.
       redirected,
     })
   }

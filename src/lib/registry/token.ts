@@ -11,6 +11,8 @@ export interface TokenRequest {
   readonly service: string | undefined
   readonly scopes: readonly string[]
   readonly credential: Credential | undefined
+  /** Nobody but the registry named the realm: stricter address rules hold. */
+  readonly redirected: boolean
   readonly signal?: AbortSignal
 }
 
@@ -69,7 +71,8 @@ function getToken(wire: Wire, request: TokenRequest): Promise<HttpResponse> {
       headers.authorization = basicAuthorization(credential.username, secret)
     }
   }
-  return exchange(wire, { method: 'GET', url, headers, ...signalOf(request), redirected: true })
+  const { redirected } = request
+  return exchange(wire, { method: 'GET', url, headers, ...signalOf(request), redirected })
 }
 
 function postToken(wire: Wire, request: TokenRequest, token: string): Promise<HttpResponse> {
@@ -89,7 +92,7 @@ function postToken(wire: Wire, request: TokenRequest, token: string): Promise<Ht
     },
     body: utf8(form.toString()),
     ...signalOf(request),
-    redirected: true,
+    redirected: request.redirected,
   })
 }
 
