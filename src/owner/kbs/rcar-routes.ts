@@ -60,7 +60,8 @@ export async function attest(broker: Broker, request: BrokerRequest): Promise<Br
   }
   const { now } = broker.parts
   // A nonce is spent before anything is judged, so that nobody tries evidence on it twice.
-  const nonce = broker.sessions.takeNonce(id, now())
+  const session = broker.sessions.take(id, now())
+  const { nonce } = session
   if (runtime.nonce !== nonce) {
     throw new KbsError('KBS_SESSION_UNKNOWN', 'attesting: the nonce is not that of the session')
   }
@@ -93,7 +94,7 @@ export async function attest(broker: Broker, request: BrokerRequest): Promise<Br
     },
     now(),
   )
-  broker.sessions.attested(id, token)
+  broker.sessions.attested(session, token, now())
   return jsonReply({ token }, await headHeader(broker))
 }
 

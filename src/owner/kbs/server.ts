@@ -34,10 +34,16 @@ export interface RunningServer {
 
 const DRAIN_MS = 10_000
 
+// Bodies are held whole: this many of 2 MiB are the most memory that requests can take.
+const MAX_IN_FLIGHT = 256
+
 /** Starts to serve a broker. Throws KbsError KBS_PORT_TAKEN. */
 export async function startServer(broker: Broker, options: ServerOptions): Promise<RunningServer> {
+  let inFlight = 0
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    void serve(broker, request, response)
+    const busy = inFlight >= MAX_IN_FLIGHT
+    inFlight++
+    void serve(broker, request, response, busy).finally(() => inFlight--)
   }
   // Tokens of composite evidence are large; upstream's clients send them in a header.
   const limits = { maxHeaderSize: 262_144, headersTimeout: 20_000, requestTimeout: 60_000 }
@@ -86,8 +92,10 @@ async function serve(
   broker: Broker,
   request: IncomingMessage,
   response: ServerResponse,
+  busy: boolean,
 ): Promise<void> {
   try {
+    if (busy) throw new KbsError('KBS_BUSY', 'taking a request: too many are under way')
     send(response, await answer(broker, request))
   } catch (error) {
     const { status, body } = toProblem(error, false)

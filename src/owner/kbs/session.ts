@@ -5,12 +5,19 @@ import { KbsError } from './kbs-error.ts'
 /** Lifetime of a session, in milliseconds. */
 export const SESSION_MS: number = 5 * 60_000
 
-const MAX_SESSIONS = 20_000
+// Where too many are open the oldest goes: a flood has to be this fast within the second between
+// an honest client's two requests to do harm, while refusing new ones would be harm at once.
+const MAX_OPEN = 65_536
+const MAX_ATTESTED = 16_384
 
-interface Session {
+interface Open {
   readonly expires: number
-  nonce: string | undefined
-  token: string | undefined
+  readonly nonce: string
+}
+
+interface Attested {
+  readonly expires: number
+  readonly token: string
 }
 
 /** A new session as the client gets to know it. */
@@ -23,26 +30,24 @@ export interface NewSession {
 }
 
 /**
- * Open RCAR sessions, in memory: they live for minutes, and a broker that restarts makes its
- * clients start again. At most 20000 at once.
+ * RCAR sessions, in memory: they live for minutes, and a broker that restarts makes its clients
+ * start again. A nonce leaves with the first attempt to use it.
  */
 export class Sessions {
-  readonly #sessions = new Map<string, Session>()
+  readonly #open = new Map<string, Open>()
+  readonly #attested = new Map<string, Attested>()
 
   get size(): number {
-    return this.#sessions.size
+    return this.#open.size + this.#attested.size
   }
 
-  /** Throws KbsError KBS_BUSY. */
+  /** A fresh session. */
   open(now: number): NewSession {
-    this.#sweep(now)
-    if (this.#sessions.size >= MAX_SESSIONS) {
-      throw new KbsError('KBS_BUSY', 'opening a session: too many are open')
-    }
+    makeRoom(this.#open, MAX_OPEN, now)
     const id = randomUUID().replaceAll('-', '')
     const nonce = toBase64(randomBytes(32))
     const expires = now + SESSION_MS
-    this.#sessions.set(id, { expires, nonce, token: undefined })
+    this.#open.set(id, { expires, nonce })
     return { id, nonce, expires }
   }
 
@@ -50,38 +55,37 @@ export class Sessions {
    * Takes the nonce out of a session, so that it is used once: before evidence is looked at, and
    * whatever comes of it. Throws KbsError KBS_SESSION_UNKNOWN, also where it was taken before.
    */
-  takeNonce(id: string, now: number): string {
-    const session = this.#live(id, now)
-    const nonce = session?.nonce
-    if (session === undefined || nonce === undefined) {
-      const why = session === undefined ? 'there is no such session' : 'its nonce was used'
+  take(id: string, now: number): NewSession {
+    const session = this.#open.get(id)
+    if (session === undefined || session.expires <= now) {
+      const why = 'there is no such session, or its nonce was used'
       throw new KbsError('KBS_SESSION_UNKNOWN', `attesting: ${why}`)
     }
-    session.nonce = undefined
-    return nonce
+    this.#open.delete(id)
+    return { id, ...session }
   }
 
-  /** Remembers the token of an attested session. */
-  attested(id: string, token: string): void {
-    const session = this.#sessions.get(id)
-    if (session !== undefined) session.token = token
+  /** Remembers the token of a session that was attested, to the end of that session. */
+  attested(session: NewSession, token: string, now: number): void {
+    makeRoom(this.#attested, MAX_ATTESTED, now)
+    this.#attested.set(session.id, { expires: session.expires, token })
   }
 
   /** The token of a session that was attested and has not expired. */
   token(id: string, now: number): string | undefined {
-    return this.#live(id, now)?.token
+    const session = this.#attested.get(id)
+    return session !== undefined && session.expires > now ? session.token : undefined
   }
+}
 
-  #live(id: string, now: number): Session | undefined {
-    const session = this.#sessions.get(id)
-    return session !== undefined && session.expires > now ? session : undefined
-  }
-
-  // All sessions live equally long, so the map is in order of their end.
-  #sweep(now: number): void {
-    for (const [id, { expires }] of this.#sessions) {
-      if (expires > now) return
-      this.#sessions.delete(id)
-    }
+// Sessions live equally long, so a map is nearly in the order of their end.
+function makeRoom(
+  sessions: Map<string, { readonly expires: number }>,
+  max: number,
+  now: number,
+): void {
+  for (const [id, { expires }] of sessions) {
+    if (expires > now && sessions.size < max) return
+    sessions.delete(id)
   }
 }

@@ -132,7 +132,7 @@ export const KBS_CODES = {
     next: 'check path and method; policies are set with enclave-cc kbs policy set',
   },
   KBS_BUSY: {
-    meaning: 'The broker has too many open sessions.',
+    meaning: 'The broker has too many requests under way.',
     next: 'try again in a moment',
     retryable: true,
   },
