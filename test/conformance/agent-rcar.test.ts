@@ -196,6 +196,12 @@ test('a broker that relays the nonces of the real one gets neither token nor key
   }
 })
 
+test('a broker that cannot be reached is said to be that, and may be tried again', async () => {
+  const started = await configured({ url: 'https://127.0.0.1:1' })
+  const error = await attest(started).catch((e) => e)
+  assert.deepEqual([error.code, error.retryable], ['KBS_UNREACHABLE', true])
+})
+
 test('a server without the pinned key gets no byte of a request', async () => {
   const seen: string[] = []
   const thief = await startThief(async (_method, path) => {

@@ -56,6 +56,18 @@ export function refusal(attempt: string, status: number, body: Uint8Array): Brok
   )
 }
 
+/** No answer came. */
+export function unreachable(attempt: string, url: string, cause: unknown): BrokerError {
+  const facts = { status: 0, variant: '' }
+  const found = cause instanceof Error ? cause.message : ''
+  const next = `check that the broker of the init-data, ${url}, runs and can be reached from this node`
+  return new BrokerError('KBS_UNREACHABLE', `${attempt}: ${found}`, facts, {
+    cause,
+    next,
+    retryable: true,
+  })
+}
+
 /** An answer that breaks the protocol. */
 export function answerInvalid(attempt: string, found: string, cause?: unknown): BrokerError {
   const facts = { status: 0, variant: '' }

@@ -1,8 +1,8 @@
 import { isCoded } from '#lib/errors'
-import { type HttpMethod, type HttpResponse, readBody, type Transport } from '#lib/http'
+import { HttpError, type HttpMethod, type HttpResponse, readBody, type Transport } from '#lib/http'
 import { type JsonValue, parseJson } from '#lib/json'
 import { KBS_PREFIX } from '#protocol/kbs'
-import { answerInvalid, refusal } from './broker-error.ts'
+import { answerInvalid, refusal, unreachable } from './broker-error.ts'
 
 /** How requests reach the broker. The transport accepts the pinned keys and no others. */
 export interface BrokerWire {
@@ -35,11 +35,11 @@ const REQUEST_MS = 60_000
 const MAX_ANSWER = 1024 * 1024
 const USER_AGENT = 'enclave-cc-agent'
 
-/** Sends one request. Throws BrokerError for refusals and HttpError where no answer came. */
+/** Sends one request. Throws BrokerError, and HttpError TLS_… for a server that is not trusted. */
 export async function exchange(wire: BrokerWire, request: BrokerRequest): Promise<BrokerAnswer> {
   const limit = AbortSignal.timeout(REQUEST_MS)
   const { signal } = request
-  const response = await wire.transport({
+  const answered = wire.transport({
     method: request.method,
     url: new URL(`${KBS_PREFIX}/${request.path}`, wire.url),
     headers: {
@@ -51,10 +51,25 @@ export async function exchange(wire: BrokerWire, request: BrokerRequest): Promis
     ...(request.json === undefined ? {} : { body: Buffer.from(JSON.stringify(request.json)) }),
     signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
   })
-  const body = await readBody(response, request.max ?? MAX_ANSWER)
+  const { response, body } = await reached(wire, request.attempt, async () => {
+    const response = await answered
+    return { response, body: await readBody(response, request.max ?? MAX_ANSWER) }
+  })
   if (body === undefined) throw answerInvalid(request.attempt, 'the answer is too long')
   if (response.status >= 200 && response.status < 300) return { response, body }
   throw refusal(request.attempt, response.status, body)
+}
+
+/** Failures of the network under the name of what they mean here; those of trust keep theirs. */
+async function reached<T>(wire: BrokerWire, attempt: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (cause) {
+    const timeout = cause instanceof DOMException && cause.name === 'TimeoutError'
+    const network = cause instanceof HttpError && cause.code.startsWith('NETWORK_')
+    if (!timeout && !network) throw cause
+    throw unreachable(attempt, wire.url, cause)
+  }
 }
 
 /** The answer's body as JSON, read by `parse`. Throws KBS_ANSWER_INVALID. */
