@@ -38,6 +38,7 @@ export async function copyCommand(
     format,
     preserveDigests: input.flag('preserve-digests'),
     progress: (label) => context.progress(label),
+    signal: context.signal,
   })
   const digestFile = input.text('digestfile')
   if (digestFile !== undefined) await writeDigest(digestFile, result.digest)

@@ -364,6 +364,22 @@ test('progress is told of each blob, and of its failure', async () => {
   assert.deepEqual(seen, ['done is there already', 'done is there already'])
 })
 
+test('an aborted copy throws its reason and leaves nothing', async () => {
+  await using folder = await temporary()
+  const controller = new AbortController()
+  const reason = new Error('interrupted')
+  const copying = async (): Promise<void> => {
+    await using into = await openDestination(`oci:${folder.path}/layout:v1`, ACCESS)
+    await copyImage(await sample(), into, {
+      ...OPTIONS,
+      signal: controller.signal,
+      progress: () => ({ ...quiet, update: () => controller.abort(reason) }),
+    })
+  }
+  await assert.rejects(copying(), reason)
+  assert.deepEqual(await readdir(folder.path), [])
+})
+
 test('inParallel() keeps order, limits what runs, and waits for the rest after a failure', async () => {
   let running = 0
   let most = 0

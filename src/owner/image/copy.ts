@@ -37,6 +37,8 @@ export interface CopyOptions {
   /** Changes layers on their way. */
   readonly transform?: LayerTransform
   readonly progress: (label: string) => Progress
+  /** Ends the copy between two pieces of a blob; its reason is thrown. */
+  readonly signal?: AbortSignal
 }
 
 /** One image that was written. */
@@ -193,7 +195,7 @@ class Copy {
     }
     const step = this.#options.progress(label)
     try {
-      const content = change.content(counted(this.#source.blob(layer), layer.size, step))
+      const content = change.content(this.#counted(layer, step))
       const name = await this.#destination.blob(content)
       const made = describe(layer, name, await change.finish())
       step.done()
@@ -204,6 +206,19 @@ class Copy {
     }
   }
 
+  async *#counted(
+    descriptor: Descriptor,
+    step: Progress,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let done = 0
+    for await (const chunk of this.#source.blob(descriptor)) {
+      this.#options.signal?.throwIfAborted()
+      done += chunk.length
+      step.update(done, descriptor.size)
+      yield chunk
+    }
+  }
+
   async #blob(descriptor: Descriptor, label: string): Promise<void> {
     const step = this.#options.progress(`${label}`)
     try {
@@ -211,7 +226,7 @@ class Copy {
         step.done('is there already')
         return
       }
-      const content = counted(this.#source.blob(descriptor), descriptor.size, step)
+      const content = this.#counted(descriptor, step)
       await this.#destination.blob(content, descriptor)
       step.done()
     } catch (error) {
@@ -249,19 +264,6 @@ function renamed(index: ImageIndex, entries: readonly Descriptor[]): Descriptor[
     if (current === undefined) return entry
     return { ...entry, annotations: { ...entry.annotations, [REFERENCE_DIGEST]: current } }
   })
-}
-
-async function* counted(
-  source: AsyncIterable<Uint8Array>,
-  total: number,
-  step: Progress,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let done = 0
-  for await (const chunk of source) {
-    done += chunk.length
-    step.update(done, total)
-    yield chunk
-  }
 }
 
 function checkDestinationDigest(destination: ImageDestination, digest: string): void {

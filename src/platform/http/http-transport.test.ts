@@ -265,6 +265,30 @@ test('isPublicAddress() knows the ranges that are not', () => {
   for (const address of closed) assert.equal(isPublicAddress(address), false, address)
 })
 
+test('a proxy of the environment is used, and NO_PROXY is honoured', async () => {
+  const seen: string[] = []
+  await using at = await plain((_request, response) => void response.end('direct'))
+  const server = createServer((request, response) => {
+    seen.push(request.url ?? '')
+    response.end('through the proxy')
+  })
+  server.on('connect', (request, socket) => {
+    seen.push(request.url ?? '')
+    socket.end('HTTP/1.1 502 no\r\n\r\n')
+  })
+  await using proxy = await listen(server)
+  const address = `http://127.0.0.1:${proxy.port}`
+  using transport = createHttpTransport({
+    proxyEnv: { HTTPS_PROXY: address, HTTP_PROXY: address, NO_PROXY: `127.0.0.1:${at.port}` },
+  })
+  await assert.rejects(transport.send(get('https://registry.example/v2/')))
+  const through = await transport.send(get('http://registry.example/v2/'))
+  assert.deepEqual(await readBody(through, 100), utf8('through the proxy'))
+  assert.deepEqual(seen, ['registry.example:443', 'http://registry.example/v2/'])
+  const direct = await transport.send(get(`http://127.0.0.1:${at.port}/`))
+  assert.deepEqual(await readBody(direct, 100), utf8('direct'))
+})
+
 test('a transport is trusting in one way only', () => {
   assert.throws(() => createHttpTransport({ ca: [], insecure: true }), TypeError)
   assert.throws(() => createHttpTransport({ pins: [], ca: [] }), TypeError)
