@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { fromHex } from '#lib/bytes'
 import { createErofsWriter, type ErofsSummary, type ErofsWriter } from '#lib/erofs'
 
 /** Collects an image in memory. */
@@ -30,4 +32,16 @@ export async function buildImage(
   await build(writer)
   const summary = await writer.finish()
   return { image: sink.bytes(), summary }
+}
+
+/** The image of test/vectors/erofs/basic.hex. */
+export function basicImage(): Uint8Array {
+  const path = new URL('../vectors/erofs/basic.hex', import.meta.url)
+  const image = new Uint8Array(12_288).fill(0x41, 0x1000, 0x2000)
+  for (const line of readFileSync(path, 'utf8').split('\n')) {
+    const [offset, bytes] = line.split(': ')
+    if (line.startsWith('#') || bytes === undefined) continue
+    image.set(fromHex(bytes.replaceAll(' ', ''), 'vector'), Number.parseInt(offset ?? '', 16))
+  }
+  return image
 }

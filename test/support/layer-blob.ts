@@ -25,15 +25,23 @@ export async function* pieces(bytes: Uint8Array, size = 10_000): AsyncGenerator<
 
 /** A file in memory: storage of a spool and sink of a sealed layer. */
 export class MemoryFile {
-  bytes: Uint8Array = new Uint8Array(0)
+  #store = new Uint8Array(65_536)
+  #length = 0
+
+  /** The content so far. */
+  get bytes(): Uint8Array {
+    return this.#store.subarray(0, this.#length)
+  }
 
   write(offset: number, bytes: Uint8Array): void {
-    if (this.bytes.length < offset + bytes.length) {
-      const grown = new Uint8Array(offset + bytes.length)
+    const end = offset + bytes.length
+    if (end > this.#store.length) {
+      const grown = new Uint8Array(Math.max(end, this.#store.length * 2))
       grown.set(this.bytes)
-      this.bytes = grown
+      this.#store = grown
     }
-    this.bytes.set(bytes, offset)
+    this.#store.set(bytes, offset)
+    this.#length = Math.max(this.#length, end)
   }
 
   read(offset: number, length: number): Uint8Array {
