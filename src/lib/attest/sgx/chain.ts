@@ -214,6 +214,7 @@ function findAnchor(root: Certificate, anchors: readonly TrustAnchor[]): TrustAn
  * exist; it must still be a genuine certificate of that key and name.
  */
 function requireRoot(root: Certificate, anchor: TrustAnchor): void {
+  requireAuthority(anchor.certificate, 1)
   if (equalBytes(root.raw, anchor.certificate.raw)) return
   requireIssued(root, anchor.certificate, anchor.key)
   if (!equalBytes(root.subject.raw, anchor.certificate.subject.raw)) {

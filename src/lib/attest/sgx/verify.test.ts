@@ -131,11 +131,25 @@ const CASES: readonly Case[] = [
       p.ca.pathLength = undefined
     },
   ],
+  ['a root that allows no authority below it', 'CHAIN_CA_FLAG', (p) => (p.root.pathLength = 0)],
+  ['a root that may not sign CRLs', 'CHAIN_CA_FLAG', (p) => (p.root.keyUsage = 0x04)],
+  [
+    'a re-issued root that allows no authority below it',
+    'CHAIN_CA_FLAG',
+    (p) => {
+      const { anchors } = forge()
+      p.root.pathLength = 0
+      p.finish = (f) => {
+        f.anchors = anchors
+      }
+    },
+  ],
   ['an authority without path length', 'CHAIN_CA_FLAG', (p) => (p.ca.pathLength = undefined)],
   ['an authority that may not sign certificates', 'CHAIN_CA_FLAG', (p) => (p.ca.keyUsage = 0x82)],
   ['an authority that may not sign CRLs', 'CHAIN_CA_FLAG', (p) => (p.ca.keyUsage = 0x04)],
   ['a leaf with the CA flag', 'CHAIN_CA_FLAG', (p) => (p.pck.ca = true)],
   ['a leaf that may sign certificates', 'CHAIN_CA_FLAG', (p) => (p.pck.keyUsage = 0x84)],
+  ['a leaf that may sign CRLs', 'CHAIN_CA_FLAG', (p) => (p.pck.keyUsage = 0xc2)],
   ['a leaf that may not sign', 'CHAIN_CA_FLAG', (p) => (p.pck.keyUsage = 0x40)],
   ['a leaf of the future', 'CERT_NOT_YET_VALID', (p) => (p.pck.notBefore = AT + 1000)],
   ['an authority of the future', 'CERT_NOT_YET_VALID', (p) => (p.ca.notBefore = AT + 1000)],
