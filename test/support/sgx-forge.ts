@@ -31,6 +31,7 @@ import {
 import { concat, fromHex, utf8 } from '#lib/bytes'
 
 const DAY = 86_400_000
+const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 /** The time at which unedited forgeries are good. */
 export const FORGE_NOW: Date = new Date('2026-01-15T00:00:00Z')
 const AT = FORGE_NOW.getTime()
@@ -69,6 +70,8 @@ export interface CertificateSpec {
   pathLength: number | undefined
   /** First octet of KeyUsage: 0x80 digitalSignature, 0x04 keyCertSign, 0x02 cRLSign. */
   keyUsage: number
+  /** OID of the algorithm that is named; ECDSA with SHA-256 is used whatever it says. */
+  algorithm: string
   /** Complete extensions after the usual ones. */
   extensions: Uint8Array[]
   /** OIDs of usual extensions to leave out. */
@@ -83,6 +86,8 @@ export interface CrlSpec {
   thisUpdate: number
   nextUpdate: number | undefined
   revoked: Uint8Array[]
+  /** As in `CertificateSpec`. */
+  algorithm: string
   extensions: Uint8Array[]
   without: string[]
 }
@@ -349,6 +354,7 @@ function spec(
     ca: pathLength !== undefined,
     pathLength,
     keyUsage: pathLength === undefined ? 0xc0 : 0x06,
+    algorithm: ECDSA_WITH_SHA256,
     extensions: [],
     without: [],
   }
@@ -362,12 +368,15 @@ function crlSpec(issuer: string, signer: KeyName): CrlSpec {
     thisUpdate: AT - 10 * DAY,
     nextUpdate: AT + 10 * DAY,
     revoked: [],
+    algorithm: ECDSA_WITH_SHA256,
     extensions: [],
     without: [],
   }
 }
 
-const ALGORITHM = derSequence(derOid('1.2.840.10045.4.3.2'))
+function algorithm(oid: string): Uint8Array {
+  return derSequence(derOid(oid))
+}
 
 function nameOf(commonName: string): Uint8Array {
   const attribute = (oid: string, value: string): Uint8Array =>
@@ -413,10 +422,11 @@ function certificate(parts: CertificateSpec, more: readonly Uint8Array[] = []): 
   ]
   return signed(
     parts.signer,
+    parts.algorithm,
     derSequence(
       derExplicit(0, derInteger(2)),
       derInteger(parts.serial),
-      ALGORITHM,
+      algorithm(parts.algorithm),
       nameOf(parts.issuer),
       derSequence(derTime(parts.notBefore), derTime(parts.notAfter)),
       nameOf(parts.subject),
@@ -439,9 +449,10 @@ function crl(parts: CrlSpec): Uint8Array {
   )
   return signed(
     parts.signer,
+    parts.algorithm,
     derSequence(
       derInteger(1),
-      ALGORITHM,
+      algorithm(parts.algorithm),
       nameOf(parts.issuer),
       derTime(parts.thisUpdate),
       ...(parts.nextUpdate === undefined ? [] : [derTime(parts.nextUpdate)]),
@@ -451,9 +462,9 @@ function crl(parts: CrlSpec): Uint8Array {
   )
 }
 
-function signed(signer: KeyName, tbs: Uint8Array): Uint8Array {
+function signed(signer: KeyName, oid: string, tbs: Uint8Array): Uint8Array {
   const signature = sign('sha256', tbs, KEYS[signer].privateKey)
-  return derSequence(tbs, ALGORITHM, derBits(signature))
+  return derSequence(tbs, algorithm(oid), derBits(signature))
 }
 
 function sgxExtension(sgx: ForgeParts['sgx']): Uint8Array {

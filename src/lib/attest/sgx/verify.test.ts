@@ -15,6 +15,7 @@ import type { QuotePolicy } from './policy.ts'
 import { type QuoteResult, verifyQuote } from './verify.ts'
 
 const AT = FORGE_NOW.getTime()
+const SHA384 = '1.2.840.10045.4.3.3'
 
 function verify(edit: Edit = () => {}, policy: QuotePolicy = {}): QuoteResult {
   return verifyQuote({ ...forge(edit), policy })
@@ -77,6 +78,9 @@ const CASES: readonly Case[] = [
     'PCK_CHAIN_FORMAT',
     (p) => p.pck.extensions.push(extension('1.2.840.113741.1.13.1', derSequence())),
   ],
+  ['a leaf with another algorithm', 'PCK_CHAIN_FORMAT', (p) => (p.pck.algorithm = SHA384)],
+  ['a TCB signer with another algorithm', 'TCB_SIGNER_FORMAT', (p) => (p.tcb.algorithm = SHA384)],
+  ['a PCK CRL with another algorithm', 'CRL_FORMAT', (p) => (p.pckCrl.algorithm = SHA384)],
   ['a leaf without key usage', 'PCK_CHAIN_FORMAT', (p) => p.pck.without.push('2.5.29.15')],
   [
     'an authority without basic constraints',
