@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { toHex, utf8 } from '#lib/bytes'
 import {
@@ -119,5 +120,14 @@ test('parseResourceUri() refuses what is not three clean segments', () => {
     'kbs:///a/b/c%2f',
   ]) {
     assert.throws(() => parseResourceUri(uri), InitDataError, uri)
+  }
+})
+
+test('parseInitData() agrees with the vectors', () => {
+  const folder = new URL('../../../test/vectors/init-data/', import.meta.url)
+  assert.equal(readFileSync(new URL('basic.toml', folder), 'utf8'), document)
+  for (const name of readdirSync(folder).filter((file) => file.startsWith('refuse-'))) {
+    const bytes = readFileSync(new URL(name, folder))
+    assert.throws(() => parseInitData(bytes), InitDataError, name)
   }
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { FormatError, utf8 } from '#lib/bytes'
@@ -191,4 +192,13 @@ test('the typed readers name the field and what was found, never the value', () 
   )
   assert.equal(stringMap({ constructor: 'x' }, 'm').constructor, 'x')
   assert.equal(stringMap({}, 'm').constructor, undefined)
+})
+
+test('parseJson() agrees with the vectors', () => {
+  const folder = new URL('../../../test/vectors/json/', import.meta.url)
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
+    const bytes = readFileSync(new URL(name, folder))
+    if (name.startsWith('accept-')) parseJson(bytes)
+    else assert.throws(() => parseJson(bytes), FormatError, name)
+  }
 })
