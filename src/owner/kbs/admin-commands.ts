@@ -1,15 +1,12 @@
-import { createPublicKey, type KeyObject } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fromHex, fromUtf8, toHex } from '#lib/bytes'
+import { fromUtf8, toHex } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { parseResourceUri, type ResourceName } from '#lib/initdata'
 import {
   array,
   base64,
-  integer,
   type JsonObject,
   type JsonValue,
   object,
@@ -17,13 +14,8 @@ import {
   string,
 } from '#lib/json'
 import { mrEnclave, mrSigner, parseSignedManifest } from '#lib/manifest'
-import type { AdminClient } from './admin-client.ts'
-import { type AuditHead, headHolds, parseHead, verifyLog } from './audit.ts'
-import { dataDirOf, openAdmin } from './client-places.ts'
-import { FILES } from './data-dir.ts'
+import { readFileOr, readInput, withAdmin } from './command-input.ts'
 import { explanation } from './explanation.ts'
-
-const LARGE = 256 * 1024 * 1024
 
 /** `kbs resource set` */
 export async function resourceSet(context: CommandContext, input: CommandInput): Promise<Outcome> {
@@ -243,48 +235,6 @@ export async function status(context: CommandContext, input: CommandInput): Prom
   }))
 }
 
-/** `kbs audit verify` */
-export async function auditVerify(context: CommandContext, input: CommandInput): Promise<Outcome> {
-  const file = input.operands[0]
-  const log =
-    file === undefined
-      ? await withAdmin(context, input, fetchLog)
-      : parseExport(fromUtf8(await readInput(context, file), file))
-  const kept = await Promise.all(
-    input.list('head').map(async (name) => parseHead(parseJson(await readInput(context, name)))),
-  )
-  const key = await auditKey(context, input)
-  const heads = [...log.heads, ...kept]
-  const forged = key === undefined ? -1 : heads.findIndex((head) => !headHolds(key, head))
-  const verdict =
-    forged >= 0
-      ? {
-          ...verifyLog(log.entries, []),
-          ok: false,
-          firstBad: heads[forged]?.size ?? 0,
-          reason: 'a head is not signed by this broker',
-        }
-      : verifyLog(log.entries, heads)
-  if (key === undefined) {
-    context.warn(`signatures of heads were not checked: ${FILES.auditPublicKey} is not readable`)
-  }
-  const text = verdict.ok
-    ? `audit log is whole: ${verdict.entries} entries, head ${verdict.head}`
-    : `audit log is broken at entry ${verdict.firstBad}: ${verdict.reason}`
-  return { document: verdict, text, exitCode: verdict.ok ? 0 : 1 }
-}
-
-/** `kbs audit export` */
-export async function auditExport(context: CommandContext, input: CommandInput): Promise<Outcome> {
-  return withAdmin(context, input, async (client) => {
-    const { entries, heads } = await fetchLog(client)
-    const lines = entries.map(({ seq, text, hash }) => ({ seq, text, hash: toHex(hash) }))
-    const document = { entries: lines, head: heads.at(-1) }
-    const text = [...lines, { head: heads.at(-1) }].map((line) => JSON.stringify(line)).join('\n')
-    return { document, text }
-  })
-}
-
 /** `kbs token create` */
 export async function tokenCreate(context: CommandContext, input: CommandInput): Promise<Outcome> {
   const role = input.text('role')
@@ -306,64 +256,13 @@ export async function tokenCreate(context: CommandContext, input: CommandInput):
   })
 }
 
-interface Log {
-  readonly entries: readonly {
-    readonly seq: number
-    readonly text: string
-    readonly hash: Uint8Array
-  }[]
-  readonly heads: readonly AuditHead[]
-}
-
-async function fetchLog(client: AdminClient): Promise<Log> {
-  const entries: { seq: number; text: string; hash: Uint8Array }[] = []
-  const heads: AuditHead[] = []
-  for (;;) {
-    const page = object(await client.call('GET', `audit?after=${entries.length}`), 'audit')
-    const more = array(page.entries, 'entries').map(readEntry)
-    entries.push(...more)
-    const head = parseHead(page.head)
-    // The log grows while it is read; only a head that covers no more than was read can be checked.
-    if (head.size <= entries.length) heads.push(head)
-    if (more.length === 0 || head.size <= entries.length) return { entries, heads }
-  }
-}
-
-function parseExport(text: string): Log {
-  const entries: Log['entries'][number][] = []
-  const heads: AuditHead[] = []
-  for (const line of text.split('\n').filter((l) => l !== '')) {
-    const value = object(parseJson(line, { name: 'audit log' }), 'line')
-    if (value.head !== undefined) heads.push(parseHead(value.head))
-    else entries.push(readEntry(value))
-  }
-  return { entries, heads }
-}
-
-function readEntry(value: JsonValue): Log['entries'][number] {
-  const entry = object(value, 'entry', ['seq', 'text', 'hash'])
-  return {
-    seq: integer(entry.seq, 'seq'),
-    text: string(entry.text, 'text'),
-    hash: fromHex(string(entry.hash, 'hash'), 'hash', 32),
-  }
-}
-
-async function auditKey(
-  context: CommandContext,
-  input: CommandInput,
-): Promise<KeyObject | undefined> {
-  const file = join(dataDirOf(context, input), FILES.auditPublicKey)
-  return existsSync(file) ? createPublicKey(await readFile(file)) : undefined
-}
-
 async function agentOf(bundle: string, input: CommandInput): Promise<JsonObject> {
   for (const flag of ['mrenclave', 'mrsigner', 'isv-prod-id', 'min-isv-svn']) {
     if (input.text(flag) !== undefined) {
       throw new CodedError('USAGE', `--bundle says everything; --${flag} cannot be added`)
     }
   }
-  const signed = parseSignedManifest(await readOr(join(bundle, 'agent.json')))
+  const signed = parseSignedManifest(await readFileOr(join(bundle, 'agent.json')))
   if (signed.manifest.program !== 'agent') {
     throw new CodedError('USAGE', `${bundle}/agent.json is not the manifest of an agent`)
   }
@@ -394,15 +293,6 @@ function measurementFlags(input: CommandInput): JsonObject {
     ...numeric('isv-prod-id', 'isvProdId'),
     ...numeric('min-isv-svn', 'minIsvSvn'),
   }
-}
-
-async function withAdmin<T>(
-  context: CommandContext,
-  input: CommandInput,
-  use: (client: AdminClient) => Promise<T>,
-): Promise<T> {
-  using admin = await openAdmin(context, input)
-  return await use(admin.client)
 }
 
 function table(answer: JsonValue, columns: readonly string[]): Outcome {
@@ -439,20 +329,6 @@ function numberFlag(text: string, flag: string): number {
 
 function path(name: ResourceName): string {
   return `${name.namespace}/${name.type}/${name.tag}`
-}
-
-async function readInput(context: CommandContext, file: string): Promise<Uint8Array> {
-  const bytes = file === '-' ? await context.stdin() : await readOr(file)
-  if (bytes.length > LARGE) throw new CodedError('INPUT_UNREADABLE', `${file} is too large`)
-  return bytes
-}
-
-async function readOr(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file)
-  } catch (cause) {
-    throw new CodedError('INPUT_UNREADABLE', `reading ${file} failed`, { cause })
-  }
 }
 
 async function writePrivate(file: string, bytes: Uint8Array, force: boolean): Promise<void> {

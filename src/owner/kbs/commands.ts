@@ -139,11 +139,11 @@ export const commands: readonly Command[] = [
   admin('audit verify', '[file]', 'Check the audit log: of the broker, or an exported file', {
     example: 'enclave-cc kbs audit verify --head head.json',
     options: [{ flags: '--head <file>', help: 'a signed head that someone kept', repeat: true }],
-    run: adminAction((m) => m.auditVerify),
+    run: auditAction((m) => m.auditVerify),
   }),
   admin('audit export', '', 'Print the audit log as JSON lines, its signed head last', {
     example: 'enclave-cc kbs audit export > audit.jsonl',
-    run: adminAction((m) => m.auditExport),
+    run: auditAction((m) => m.auditExport),
   }),
   admin('token create', '', 'Make an admin token and print it once', {
     example: 'enclave-cc kbs token create --role auditor --ttl 24h',
@@ -177,4 +177,8 @@ function serverAction(pick: (m: typeof import('./server-commands.ts')) => Action
 
 function adminAction(pick: (m: typeof import('./admin-commands.ts')) => Action): Action {
   return async (context, input) => pick(await import('./admin-commands.ts'))(context, input)
+}
+
+function auditAction(pick: (m: typeof import('./audit-commands.ts')) => Action): Action {
+  return async (context, input) => pick(await import('./audit-commands.ts'))(context, input)
 }
