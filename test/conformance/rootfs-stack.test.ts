@@ -26,6 +26,7 @@ import { CHUNK_SIZE, chunkOffset, HEADER_BLOCK, parseHeader } from '#lib/sealed'
 import { removeCgroup } from '#platform/cgroup'
 import {
   launchOf,
+  sealLayer,
   sealTree,
   startInit,
   type TestInit,
@@ -51,16 +52,13 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
   const spool = join(folder.path, 'spool')
   let base: HandoverLayer
   let top: HandoverLayer
-  let connections: string[]
 
   before(async () => {
-    connections = fuseConnections()
     buildTrees(folder.path)
-    base = await sealTree(join(folder.path, 'base'), spool, 'layer-0')
-    top = await sealTree(join(folder.path, 'top'), spool, 'layer-1')
+    base = await sealLayer(join(folder.path, 'base'), spool, 'layer-0')
+    top = await sealLayer(join(folder.path, 'top'), spool, 'layer-1')
   })
   after(() => {
-    assert.deepEqual(fuseConnections(), connections)
     folder[Symbol.dispose]()
   })
 
@@ -295,8 +293,11 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
       await eventually(() => init.output().includes('ready'))
       const during = findTraces(init.base, config.cgroupsPath)
       assert.ok(during.mounts.length > 4 && during.cgroups.length > 0, 'the detector sees nothing')
+      const connection = connectionOf(during.mounts)
+      assert.ok(fuseConnections().includes(connection), 'the detector sees no connection')
       init.hangUp()
       assert.equal(await init.exited, 0)
+      assert.ok(!fuseConnections().includes(connection))
       assert.equal(existsSync(`/proc/${pid}`), false)
     })
   })
@@ -306,11 +307,13 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
     await withInit(config, async (init) => {
       const { pid } = await init.client.start({})
       await eventually(() => init.output().includes('ready'))
+      const connection = connectionOf(findTraces(init.base, config.cgroupsPath).mounts)
       process.kill(init.pid, 'SIGKILL')
       // What the supervisor does when init has gone: it knows the pid and the cgroup.
       process.kill(pid, 'SIGKILL')
       assert.equal(await init.exited, 'SIGKILL')
       await eventually(() => removeCgroup(config.cgroupsPath))
+      await eventually(() => !fuseConnections().includes(connection))
     })
   })
 
@@ -361,6 +364,12 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
 
 if (skip !== undefined) console.log(`skip: the root filesystem stack: ${skip}`)
 
+/** The kernel's id of the FUSE connection: the minor number of the mount's device. */
+function connectionOf(mountinfo: readonly string[]): string {
+  const line = mountinfo.find((entry) => entry.includes(' fuse.sealed ')) ?? ''
+  return / 0:(\d+) /.exec(line)?.[1] ?? 'none'
+}
+
 function buildTrees(folder: string): void {
   const base = join(folder, 'base')
   for (const name of ['bin', 'etc', 'proc', 'dev', 'sys', 'tmp', 'data', 'data2']) {
@@ -384,8 +393,7 @@ function buildTrees(folder: string): void {
   const top = join(folder, 'top')
   mkdirSync(join(top, 'etc'), { recursive: true })
   writeFileSync(join(top, 'etc/both'), 'top\n')
-  // A whiteout of overlayfs, as the layer writer makes it.
-  execFileSync('mknod', [join(top, 'etc/removed'), 'c', '0', '0'])
+  writeFileSync(join(top, 'etc/.wh.removed'), '')
 }
 
 /** A chunk of `data/big`, which fills the image but for two MiB or so: the middle of it. */

@@ -15,8 +15,9 @@ import { duplexPair } from 'node:stream'
 import { utf8 } from '#lib/bytes'
 import { createResponder, type HandoverLayer } from '#lib/handover'
 import { encodeLaunchConfig, type LaunchConfig } from '#lib/launch'
+import { spoolLayer, unpackLayer } from '#lib/layer'
 import { type EnclaveManifest, manifestBytes } from '#lib/manifest'
-import { createSealer } from '#lib/sealed'
+import { createSealer, type SealedSink } from '#lib/sealed'
 import { createTtrpcClient } from '#lib/ttrpc'
 import { socketPair } from '#platform/socket-pair'
 import { type InitClient, initClient } from '#protocol/agent'
@@ -31,21 +32,65 @@ export async function sealTree(tree: string, spool: string, name: string): Promi
   execFileSync('mkfs.erofs', ['-Enoinline_data', image, tree], { stdio: 'ignore' })
   const fd = openSync(join(spool, `${name}.sealed`), 'wx', 0o600)
   try {
-    const sealer = createSealer({
-      sink: {
-        write(offset, bytes) {
-          for (let at = 0; at < bytes.length; ) {
-            at += writeSync(fd, bytes, at, bytes.length - at, offset + at)
-          }
-        },
-      },
-    })
+    const sealer = createSealer({ sink: sinkOf(fd) })
     await sealer.append(readFileSync(image))
     const { key, root, encodedHeader } = await sealer.finish()
     return { key, root, header: encodedHeader, file: `${name}.sealed` }
   } finally {
     closeSync(fd)
     rmSync(image)
+  }
+}
+
+/** Packs `tree` as an OCI layer and takes it through the agent's pipeline into `spool`. */
+export async function sealLayer(tree: string, spool: string, name: string): Promise<HandoverLayer> {
+  const archive = execFileSync(
+    'tar',
+    [
+      '--format=pax',
+      '--sort=name',
+      '--numeric-owner',
+      '--owner=0',
+      '--group=0',
+      '-C',
+      tree,
+      '-c',
+      '.',
+    ],
+    { maxBuffer: 256 * 1024 * 1024 },
+  )
+  const diffId = `sha256:${createHash('sha256').update(archive).digest('hex')}`
+  const spooled = await spoolLayer({
+    source: (async function* () {
+      yield new Uint8Array(archive)
+    })(),
+    descriptor: {
+      digest: diffId,
+      size: archive.length,
+    },
+    cipher: undefined,
+  })
+  const file = openSync(join(spool, `${name}.sealed`), 'wx', 0o600)
+  try {
+    const { key, root, encodedHeader } = await unpackLayer({
+      spooled,
+      compression: 'none',
+      diffId,
+      sink: sinkOf(file),
+    })
+    return { key, root, header: encodedHeader, file: `${name}.sealed` }
+  } finally {
+    closeSync(file)
+  }
+}
+
+function sinkOf(fd: number): SealedSink {
+  return {
+    write(offset, bytes) {
+      for (let at = 0; at < bytes.length; ) {
+        at += writeSync(fd, bytes, at, bytes.length - at, offset + at)
+      }
+    },
   }
 }
 

@@ -45,7 +45,7 @@ export function fuseConnections(): string[] {
 }
 
 /** Polls until `done` is true; throws after `milliseconds`. For what the kernel ends in its own time. */
-export async function eventually(done: () => boolean, milliseconds = 5000): Promise<void> {
+export async function eventually(done: () => boolean, milliseconds = 30_000): Promise<void> {
   const limit = performance.now() + milliseconds
   while (!done()) {
     if (performance.now() > limit) throw new Error('waited in vain')
