@@ -5,9 +5,9 @@ import { toBase64, utf8 } from '#lib/bytes'
 import { parseReference } from '#lib/oci'
 import { evaluateImagePolicy, parsePolicy, SigningError } from './index.ts'
 import { matchScope, scopesOf } from './scope.ts'
-import { generateSigningKey } from './sign/index.ts'
+import { newSigningKey } from './sign/index.ts'
 
-const { publicPem } = generateSigningKey('')
+const { publicPem } = newSigningKey()
 const keyData = toBase64(publicPem)
 const reject = { type: 'reject' }
 const refused = (value: unknown) =>

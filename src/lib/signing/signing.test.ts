@@ -17,7 +17,7 @@ import {
   signatureTag,
   verifySignature,
 } from './index.ts'
-import { addSignature, encodePayload, generateSigningKey, openSigningKey } from './sign/index.ts'
+import { addSignature, encodePayload, newSigningKey } from './sign/index.ts'
 
 interface CosignVector {
   readonly spki: string
@@ -31,9 +31,8 @@ const pemOf = (spki: string) =>
   utf8(`-----BEGIN PUBLIC KEY-----\n${spki}\n-----END PUBLIC KEY-----\n`)
 const pem = (key: KeyObject) => utf8(key.export({ format: 'pem', type: 'spki' }).toString())
 
-const pair = generateSigningKey('')
-const key = openSigningKey(pair.privateFile, '')
-const other = openSigningKey(generateSigningKey('').privateFile, '')
+const key = newSigningKey()
+const other = newSigningKey()
 const reference = parseReference('registry.example/team/app:1')
 const manifestDigest = digestOf(utf8('manifest'))
 

@@ -8,7 +8,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { concat, toBase64, utf8 } from '#lib/bytes'
 import { digestOf, encodeManifest, MEDIA_TYPES, parseImageManifest, parseReference } from '#lib/oci'
 import { parsePolicy } from '#lib/signing'
-import { generateSigningKey, openSigningKey } from '#lib/signing/sign'
+import { newSigningKey } from '#lib/signing/sign'
 import { MemoryImage } from '../../../test/support/memory-image.ts'
 import { decompressed } from './decompressed.ts'
 import { decryptImage } from './decrypt.ts'
@@ -291,19 +291,17 @@ test('key files are private, and never overwritten unless that is asked for', as
 
 test('a signed image verifies by key and by policy, for its own name only', async () => {
   const image = await plainImage()
-  const pair = generateSigningKey('')
-  const key = openSigningKey(pair.privateFile, '')
-  const other = generateSigningKey('')
+  const key = newSigningKey()
+  const other = newSigningKey()
   const reference = parseReference('registry.example/app:1')
-  const policy = policyOfKey(pair.publicPem)
+  const policy = policyOfKey(key.publicPem)
   const unsigned = await verifyImage(image, policy, amd64)
   assert.equal(unsigned.accepted, false)
   assert.equal(unsigned.requirements[0]?.code, 'SIGNATURE_MISSING')
   assert.match(verdictText(unsigned), /refused.*SIGNATURE_MISSING.*next: /s)
 
   const [digest = ''] = await digestsToSign(image, false)
-  const foreign = openSigningKey(other.privateFile, '')
-  await signDigest(image, reference, digest, foreign, {})
+  await signDigest(image, reference, digest, other, {})
   const stored = await signDigest(image, reference, digest, key, { team: 'a' })
   assert.equal(stored.stored, `registry.example/app:sha256-${digest.slice(7)}.sig`)
   const verdict = await verifyImage(image, policy, amd64)
@@ -336,19 +334,17 @@ test('a signature over an index covers the manifests that it lists', async () =>
   })
   const top = await image.commit(index, MEDIA_TYPES.ociIndex)
   assert.deepEqual(await digestsToSign(image, true), [top.digest, digest])
-  const pair = generateSigningKey('')
-  const key = openSigningKey(pair.privateFile, '')
+  const key = newSigningKey()
   await signDigest(image, parseReference('registry.example/app:1'), top.digest, key, {})
-  const verdict = await verifyImage(image, policyOfKey(pair.publicPem), amd64)
+  const verdict = await verifyImage(image, policyOfKey(key.publicPem), amd64)
   assert.deepEqual([verdict.accepted, verdict.digest], [true, digest])
 })
 
 test('a policy that names its key by path reads the file', async () => {
   await inFolder(async (dir) => {
     const image = await plainImage()
-    const pair = generateSigningKey('')
+    const key = newSigningKey()
     const [digest = ''] = await digestsToSign(image, false)
-    const key = openSigningKey(pair.privateFile, '')
     await signDigest(image, parseReference('registry.example/app:1'), digest, key, {})
     const keyPath = join(dir, 'a.pub')
     const policy = parsePolicy(
@@ -356,9 +352,9 @@ test('a policy that names its key by path reads the file', async () => {
     )
     const before = await verifyImage(image, policy, amd64)
     assert.equal(before.requirements[0]?.code, 'IMAGE_POLICY_KEY_UNAVAILABLE')
-    await writeFile(keyPath, pair.publicPem)
+    await writeFile(keyPath, key.publicPem)
     assert.equal((await verifyImage(image, policy, amd64)).accepted, true)
-    assert.notEqual(toBase64(pair.publicPem), '')
+    assert.notEqual(toBase64(key.publicPem), '')
   })
 })
 

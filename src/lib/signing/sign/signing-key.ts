@@ -19,14 +19,18 @@ export interface SigningKey {
   readonly publicPem: Uint8Array
 }
 
+/** A new key, ECDSA P-256, that is in no file yet. */
+export function newSigningKey(): SigningKey {
+  return signingKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+}
+
 /** A new key pair, ECDSA P-256 as cosign makes them: the private file and the public PEM. */
 export function generateSigningKey(
   passphrase: string,
   options: KeyFileOptions = {},
 ): { readonly privateFile: Uint8Array; readonly publicPem: Uint8Array; readonly id: string } {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const pkcs8 = new Uint8Array(privateKey.export({ format: 'der', type: 'pkcs8' }))
-  const { id, publicPem } = signingKey(privateKey)
+  const { id, key, publicPem } = newSigningKey()
+  const pkcs8 = new Uint8Array(key.export({ format: 'der', type: 'pkcs8' }))
   return { privateFile: sealKeyFile(pkcs8, passphrase, options), publicPem, id }
 }
 
