@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { fromHex } from '#lib/bytes'
-import { createErofsWriter, type ErofsSummary, type ErofsWriter } from '#lib/erofs'
+import {
+  createErofsWriter,
+  type ErofsLimits,
+  type ErofsSummary,
+  type ErofsWriter,
+} from '#lib/erofs'
 
 /** Collects an image in memory. */
 export class ImageMemory {
@@ -26,9 +31,10 @@ export class ImageMemory {
 /** Writes an image with `build` and gives its bytes. */
 export async function buildImage(
   build: (writer: ErofsWriter) => void | Promise<void>,
+  limits: Partial<ErofsLimits> = {},
 ): Promise<{ readonly image: Uint8Array; readonly summary: ErofsSummary }> {
   const sink = new ImageMemory()
-  const writer = createErofsWriter({ sink })
+  const writer = createErofsWriter({ sink, limits })
   await build(writer)
   const summary = await writer.finish()
   return { image: sink.bytes(), summary }

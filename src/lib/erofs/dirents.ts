@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { BytePool } from './byte-pool.ts'
 import { ErofsError } from './erofs-error.ts'
-import { NAME_BUDGET } from './format.ts'
 import { grown } from './nodes.ts'
 
 /** Dirent `.` of every directory. */
@@ -27,7 +26,11 @@ export class Dirents {
   // Names are chosen by the image's author, who must not know how to make them collide.
   readonly #seed: number = randomBytes(4).readUInt32LE()
 
-  constructor() {
+  readonly #limit: number
+
+  /** `limit` is for the bytes of all names. */
+  constructor(limit: number) {
+    this.#limit = limit
     const at = this.names.append(Uint8Array.of(0x2e, 0x2e))
     this.#push(-1, at, 1, -1)
     this.#push(-1, at, 2, -1)
@@ -52,8 +55,8 @@ export class Dirents {
    * Throws `EROFS_LIMIT` above the budget of names.
    */
   add(parent: number, name: Uint8Array, previous: number): number {
-    if (this.names.length + name.length > NAME_BUDGET) {
-      throw new ErofsError('EROFS_LIMIT', `names of an image: above ${NAME_BUDGET} bytes`)
+    if (this.names.length + name.length > this.#limit) {
+      throw new ErofsError('EROFS_LIMIT', `names of an image: above ${this.#limit} bytes`)
     }
     if (this.#count * 2 > this.#table.length) this.#rehash(this.#table.length * 2)
     const dirent = this.#push(parent, this.names.append(name), name.length, previous)

@@ -69,10 +69,8 @@ export function decodeDevice(rdev: number): { readonly major: number; readonly m
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
 }
 
-/** Inline tails of files and symlinks: at most so many bytes each … */
+/** Inline tails of files and symlinks: at most so many bytes each. */
 export const MAX_TAIL = 512
-/** … and so many in one image, because they wait in memory. */
-export const TAIL_BUDGET: number = 16 * 2 ** 20
 /** Longest symlink target. */
 export const MAX_TARGET = 4095
 /** Longest name. */
@@ -81,11 +79,5 @@ export const MAX_NAME = 255
 export const MAX_PATH = 4096
 /** Deepest path in components. */
 export const MAX_DEPTH = 256
-/** Nodes in one image; replaced ones count, since they keep their memory. */
-export const MAX_NODES = 1_000_000
 /** Bytes of all xattrs of one entry. */
 export const MAX_XATTRS = 65_536
-/** Bytes of all xattrs of an image. */
-export const XATTR_BUDGET: number = 32 * 2 ** 20
-/** Bytes of all names of an image. */
-export const NAME_BUDGET: number = 64 * 2 ** 20

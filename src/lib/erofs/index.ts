@@ -1,6 +1,8 @@
 export type { ErofsCode } from './erofs-error.ts'
 export { ErofsError } from './erofs-error.ts'
 export type { ImageSink } from './image-output.ts'
+export type { ErofsLimits } from './limits.ts'
+export { EROFS_LIMITS } from './limits.ts'
 export type { PathLike } from './path.ts'
 export { quote, splitPath } from './path.ts'
 export type { ErofsEntry, ErofsReadLimits } from './reader.ts'

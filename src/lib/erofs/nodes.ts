@@ -1,5 +1,4 @@
 import { ErofsError } from './erofs-error.ts'
-import { MAX_NODES } from './format.ts'
 
 /** Flag bits of a node. */
 export const TAIL_INLINE = 1
@@ -34,18 +33,23 @@ export class Nodes {
   nlink: Uint32Array = new Uint32Array(64)
   /** Set by planning. */
   nid: Uint32Array = new Uint32Array(64)
+  readonly #limit: number
   #count = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
 
   /** Nodes so far. */
   get count(): number {
     return this.#count
   }
 
-  /** A new node with all fields zero and no children. Throws `EROFS_LIMIT` above a million. */
+  /** A new node with all fields zero and no children. Throws `EROFS_LIMIT` above the limit. */
   add(mode: number): number {
     const node = this.#count
-    if (node >= MAX_NODES) {
-      throw new ErofsError('EROFS_LIMIT', `writing an image: more than ${MAX_NODES} entries`)
+    if (node >= this.#limit) {
+      throw new ErofsError('EROFS_LIMIT', `writing an image: more than ${this.#limit} entries`)
     }
     if (node === this.mode.length) this.#grow(node * 2)
     this.mode[node] = mode

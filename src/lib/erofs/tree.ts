@@ -2,7 +2,8 @@ import { copyOf } from '#lib/bytes'
 import { BytePool } from './byte-pool.ts'
 import { Dirents } from './dirents.ts'
 import { ErofsError } from './erofs-error.ts'
-import { S_IFCHR, S_IFDIR, S_IFMT, XATTR_BUDGET } from './format.ts'
+import { S_IFCHR, S_IFDIR, S_IFMT } from './format.ts'
+import type { ErofsLimits } from './limits.ts'
 import { IS_OPAQUE, IS_PENDING, Nodes } from './nodes.ts'
 import { type PathLike, quote, splitPath } from './path.ts'
 import { encodeXattrs, type Xattr } from './xattr.ts'
@@ -18,9 +19,6 @@ export interface Attributes {
   readonly xattrs?: readonly Xattr[]
 }
 
-/** Hard links that may wait for their target: each keeps an object in memory. */
-const MAX_PENDING = 65_536
-
 /** The root's node. */
 export const ROOT = 0
 
@@ -29,13 +27,18 @@ export const ROOT = 0
  * archive can neither leave its root nor write through a symlink.
  */
 export class Tree {
-  readonly nodes: Nodes = new Nodes()
-  readonly dirents: Dirents = new Dirents()
+  readonly nodes: Nodes
+  readonly dirents: Dirents
   readonly xattrs: BytePool = new BytePool()
   /** Hard links to paths not seen yet, by placeholder node: the target's path, later its node. */
   readonly #pending = new Map<number, Uint8Array | number>()
 
-  constructor() {
+  readonly #limits: ErofsLimits
+
+  constructor(limits: ErofsLimits) {
+    this.#limits = limits
+    this.nodes = new Nodes(limits.nodes)
+    this.dirents = new Dirents(limits.names)
     this.nodes.add(S_IFDIR | 0o755)
   }
 
@@ -86,8 +89,9 @@ export class Tree {
       this.#link(parent, name, found)
       return
     }
-    if (this.#pending.size >= MAX_PENDING) {
-      const found = `more than ${MAX_PENDING} hard links stand before their targets`
+    const { pendingLinks } = this.#limits
+    if (this.#pending.size >= pendingLinks) {
+      const found = `more than ${pendingLinks} hard links stand before their targets`
       throw new ErofsError('EROFS_LIMIT', `writing an image: ${found}`)
     }
     const node = this.nodes.add(0)
@@ -221,8 +225,9 @@ export class Tree {
       throw new RangeError('modification time of an entry')
     }
     const body = encodeXattrs(attributes.xattrs ?? [])
-    if (this.xattrs.length + body.length > XATTR_BUDGET) {
-      throw new ErofsError('EROFS_LIMIT', `attributes of an image: above ${XATTR_BUDGET} bytes`)
+    if (this.xattrs.length + body.length > this.#limits.xattrs) {
+      const found = `above ${this.#limits.xattrs} bytes`
+      throw new ErofsError('EROFS_LIMIT', `attributes of an image: ${found}`)
     }
     const nodes = this.nodes
     nodes.mode[node] = type | mode

@@ -15,9 +15,9 @@ import {
   S_IFREG,
   S_IFSOCK,
   SUPERBLOCK_OFFSET,
-  TAIL_BUDGET,
 } from './format.ts'
 import { ImageOutput, type ImageSink } from './image-output.ts'
+import { EROFS_LIMITS, type ErofsLimits } from './limits.ts'
 import { TAIL_INLINE } from './nodes.ts'
 import { type PathLike, quote } from './path.ts'
 import { planImage } from './plan.ts'
@@ -74,20 +74,25 @@ export interface ErofsWriter {
 /** Options of `createErofsWriter`. */
 export interface ErofsWriterOptions {
   readonly sink: ImageSink
+  /** Defaults: docs/formats/erofs.md. */
+  readonly limits?: Partial<ErofsLimits>
 }
 
 /** A writer of one image. */
 export function createErofsWriter(options: ErofsWriterOptions): ErofsWriter {
-  return new StreamingWriter(options.sink)
+  return new StreamingWriter(options.sink, { ...EROFS_LIMITS, ...options.limits })
 }
 
 class StreamingWriter implements ErofsWriter {
   readonly #out: ImageOutput
-  readonly #tree = new Tree()
+  readonly #tree: Tree
+  readonly #limits: ErofsLimits
   readonly #tails = new BytePool()
 
-  constructor(sink: ImageSink) {
+  constructor(sink: ImageSink, limits: ErofsLimits) {
     this.#out = new ImageOutput(sink)
+    this.#tree = new Tree(limits)
+    this.#limits = limits
   }
 
   addDirectory(path: PathLike, attributes: Attributes = {}): void {
@@ -205,7 +210,7 @@ class StreamingWriter implements ErofsWriter {
       tail > 0 &&
       tail <= MAX_TAIL &&
       INODE + (nodes.xattrLength[node] as number) + tail <= BLOCK &&
-      this.#tails.length + tail <= TAIL_BUDGET
+      this.#tails.length + tail <= this.#limits.tails
     const full = inline ? size - tail : size
     nodes.size[node] = size
     nodes.block[node] = full > 0 ? this.#out.position / BLOCK : 0

@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto'
 import { copyOf } from '#lib/bytes'
 import { type RandomSource, sealChunk, systemRandom } from './chunk-cipher.ts'
 import { chunkCountOf, encodeHeader, MAX_IMAGE_LENGTH, type SealedHeader } from './header.ts'
+import { IndexSet } from './index-set.ts'
 import { CHUNK_SIZE, chunkOffset, headerBlock, sealedLayout, TAG_LENGTH } from './layout.ts'
 import { sealedRoot } from './root.ts'
 import { SealedError } from './sealed-error.ts'
@@ -66,8 +67,8 @@ class ChunkSealer implements Sealer {
   /** Index of the chunk that stands first in the batch. */
   #batchStart = 1
   #tags: Uint8Array = new Uint8Array(1024 * TAG_LENGTH)
-  /** One bit a chunk: set once it was sealed under this key. */
-  #sealed: Uint8Array = new Uint8Array(128)
+  /** Chunks that were sealed under this key. */
+  readonly #sealed = new IndexSet()
   #length = 0
 
   constructor(options: SealerOptions) {
@@ -172,15 +173,12 @@ class ChunkSealer implements Sealer {
   }
 
   #seal(secret: KeyObject, index: number, plain: Uint8Array): void {
-    const mask = 1 << (index & 7)
-    if (index >> 3 >= this.#sealed.length) this.#grow()
-    const bits = this.#sealed[index >> 3] ?? 0
     // The same nonce twice under one key would give away the XOR of both chunks.
-    if ((bits & mask) !== 0) {
+    if (!this.#sealed.claim(index)) {
       this.abort()
       throw new SealedError('SEALED_STATE', `sealing a layer: chunk ${index} was sealed already`)
     }
-    this.#sealed[index >> 3] = bits | mask
+    if ((index + 1) * TAG_LENGTH > this.#tags.length) this.#grow()
     const out = this.#batch.subarray(this.#batched, this.#batched + plain.length)
     const tag = this.#tags.subarray(index * TAG_LENGTH, (index + 1) * TAG_LENGTH)
     sealChunk(secret, this.#fileId, index, plain, out, tag)
@@ -211,8 +209,5 @@ class ChunkSealer implements Sealer {
     const tags = new Uint8Array(this.#tags.length * 2)
     tags.set(this.#tags)
     this.#tags = tags
-    const sealed = new Uint8Array(this.#sealed.length * 2)
-    sealed.set(this.#sealed)
-    this.#sealed = sealed
   }
 }
