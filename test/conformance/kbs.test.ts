@@ -571,6 +571,24 @@ test('a policy that errs refuses, and a policy that tolerates is named in the de
   })
 })
 
+test('no policy, however lenient, lets false evidence or false init-data through', async () => {
+  await using fresh = await KbsWorld.start()
+  await fresh.trust()
+  const body = utf8('@id("lenient") permit (principal, action, resource);')
+  assert.equal((await fresh.admin('PUT', 'policies/appraise', { body })).status, 200)
+  const without = await fresh.attest(fresh.enclave({ initData: null }))
+  assert.equal(without.status, 200, 'none at all is for the policy to judge')
+  const other = new Uint8Array(64).fill(1)
+  const lying = await fresh.attest(fresh.enclave({ secs: { configId: other } }))
+  refused(lying, 403, 'APPRAISE_INIT_DATA', 'AttestationError')
+  const { nonce, cookie } = await fresh.auth()
+  const json = await fresh.attestation(fresh.enclave(), nonce)
+  const runtime = { nonce, 'tee-pubkey': { ...fresh.enclave().teeKey } }
+  const swapped = { json: { ...json, 'runtime-data': runtime }, headers: { cookie } }
+  const answer = await fresh.ask('POST', 'attest', swapped)
+  refused(answer, 403, 'APPRAISE_REPORT_DATA', 'AttestationError')
+})
+
 test('what is set as a policy is checked at once, with line and column', async () => {
   const body = utf8('\n@id("a") permit (principal, action, resource) when { principal.nope };')
   for (const path of ['policies/launch', 'resource/acme/launch-policy/default']) {
