@@ -159,12 +159,16 @@ async function agentFor(name: string, registry: TestRegistry, progress?: () => n
     },
   })
   await started.configure()
-  const prepare = async (request: object = {}, signal = new AbortController().signal) => {
+  const prepare = async (
+    request: object = {},
+    signal = new AbortController().signal,
+    image = 'registry.example/team/app:1',
+  ) => {
     const reply = await started.agent.handlers.prepare(
       {
         containerId: 'c1',
         podId: 'p1',
-        image: 'registry.example/team/app:1',
+        image,
         request: utf8(JSON.stringify({ network: 'host', ...request })),
       },
       { ...context(), signal },
@@ -302,6 +306,22 @@ test('each request of the host is refused by name, and the rule that is suggeste
     const open = await prepared({}, { 'launch-policy/default': `${base}\n${rule}` })
     await open.prepare(request)
   }
+})
+
+test('a tag beside a digest is a word of the host and reaches no policy', async () => {
+  const name = await namespace({
+    'launch-policy/default': `@id("one") permit (principal, action == Action::"run", resource)
+  when { principal.tag == "1" };
+@id("keys") permit (principal, action == Action::"use-key", resource);`,
+  })
+  const image = await publish(name)
+  const tagged = await agentFor(name, image.registry)
+  await tagged.prepare()
+  const both = await agentFor(name, image.registry)
+  const error = await refusal(
+    both.prepare({}, undefined, `registry.example/team/app:1@${image.digest}`),
+  )
+  assert.equal(error.code, 'LAUNCH_REFUSED')
 })
 
 test('what no policy can grant is refused under a policy that permits everything', async () => {
@@ -481,3 +501,18 @@ async function readAll(file: Uint8Array, layer: Handed['layers'][number]): Promi
   const source = { read: (at: number, length: number) => file.subarray(at, at + length) }
   return await readSealed(image, source, 0, header.imageLength)
 }
+
+test('an event that init reported reaches the owner, marked as a word of the host, and not without end', async () => {
+  const { agent } = await prepared()
+  const report = () =>
+    agent.handlers.report(
+      { json: utf8('{"code":"ROOTFS_TAMPERED","message":"chunk 3"}') },
+      context(),
+    )
+  const before = (await harness.broker.broker.auditHead()).size
+  await report()
+  const entries = await harness.broker.broker.parts.store.audit(before, 100)
+  assert.match(entries.map(({ text }) => text).join(), /ROOTFS_TAMPERED/)
+  for (let i = 1; i < 64; i++) await report()
+  assert.equal((await refusal(report())).code, 'AGENT_STATE')
+})

@@ -64,6 +64,8 @@ interface Ready {
 type Work = 'idle' | 'preparing' | 'prepared'
 
 const CONTAINER_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/
+/** Events of the host that go into the owner's log; a host could else fill it. */
+const MAX_REPORTS = 64
 /** Domain of quotes over data of a caller: cannot collide with RCAR (48 bytes and zeros) or a handover. */
 const CALLER_DATA = utf8('enclave-cc/caller-data/1')
 const MAX_CALLER_DATA = 64
@@ -79,6 +81,7 @@ class AgentProgram implements Agent {
   readonly #progress = new ProgressLog()
   #state: { readonly at: 'new' | 'configuring' | 'failed' } | Ready = { at: 'new' }
   #work: Work = 'idle'
+  #reports = 0
 
   constructor(environment: AgentEnvironment) {
     this.#environment = environment
@@ -226,6 +229,7 @@ class AgentProgram implements Agent {
 
   async #report(json: Uint8Array, { signal }: CallContext): Promise<object> {
     const { broker } = this.#ready()
+    if (++this.#reports > MAX_REPORTS) throw outOfOrder('it has passed on enough reports')
     const said = object(parseJson(json, { maxBytes: 65_536, name: 'report' }), 'report')
     const code = string(said.code, 'report.code', { pattern: /^[A-Z][A-Z0-9_]{1,63}$/ })
     const message = optional(said.message, (v) => string(v, 'report.message', { max: 2048 })) ?? ''

@@ -184,11 +184,12 @@ class Preparation {
   }
 
   #subject(source: ImageSource, signatures: ImagePolicyResult): LaunchSubject {
-    const { host, repository, tag } = source.reference
+    const { host, repository, tag, digest } = source.reference
     const image: ImageFacts = {
       registry: host,
       repository,
-      tag: tag ?? '',
+      // Beside a digest the tag decides nothing: it would be a mere word of the host.
+      tag: digest === undefined ? (tag ?? '') : '',
       digest: source.digest,
       signers: signatures.signers,
       signed: signatures.signers.length > 0,
