@@ -171,6 +171,9 @@ test('parseManifest() refuses a manifest that is also an index (CVE-2021-41190)'
     () => parseManifest(json(manifest({ mediaType: undefined })), MEDIA_TYPES.ociIndex),
     { code: 'IMAGE_MANIFEST_AMBIGUOUS' },
   )
+  assert.throws(() => parseManifest(json(manifest()), MEDIA_TYPES.dockerManifest), {
+    code: 'IMAGE_MANIFEST_AMBIGUOUS',
+  })
   assert.throws(() => parseManifest(json(manifest({ fsLayers: [] })), undefined), {
     code: 'IMAGE_MANIFEST_AMBIGUOUS',
   })

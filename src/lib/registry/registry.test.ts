@@ -428,14 +428,17 @@ test('a redirect is followed without Authorization, to https only, and not in ci
 })
 
 test('a 401 of another host is not answered with credentials', async () => {
-  const { registry, client } = setup({}, { credential: ME })
-  registry.intercept = (request) =>
-    request.url.host === 'store.example'
-      ? reply(401, { 'www-authenticate': 'Basic realm="give me"' })
-      : reply(307, { location: 'https://store.example/' })
-  const name = { digest: digestOf(utf8('x')), size: 1 }
-  await assert.rejects(read(client.blob(name)), { code: 'REGISTRY_UNAUTHORIZED' })
-  assert.ok(registry.seen.every(({ authorization }) => authorization === undefined))
+  for (const challenge of ['Basic realm="x"', 'Bearer realm="https://evil.example/token"']) {
+    const { registry, client } = setup({}, { credential: ME })
+    registry.intercept = (request) =>
+      request.url.origin === registry.origin
+        ? reply(307, { location: 'https://store.example/' })
+        : reply(401, { 'www-authenticate': challenge })
+    const name = { digest: digestOf(utf8('x')), size: 1 }
+    await assert.rejects(read(client.blob(name)), { code: 'REGISTRY_UNAUTHORIZED' })
+    assert.ok(registry.seen.every(({ authorization }) => authorization === undefined))
+    assert.equal(registry.seen.length, 2)
+  }
 })
 
 test('busy servers and broken networks are tried again, five times in all, with jitter', async () => {
@@ -604,6 +607,7 @@ test('all pages of tags are read, from the same host only', async () => {
   registry.intercept = () =>
     reply(200, { link: '<https://evil.example/v2/>; rel="next"' }, utf8('{"tags":[]}'))
   await assert.rejects(client.tags(), { code: 'REGISTRY_RESPONSE_INVALID' })
+  assert.ok(registry.seen.every(({ url }) => url.startsWith(registry.origin)))
   registry.intercept = () => reply(200, { link: '</v2/x>; rel="next"' }, utf8('{"tags":["a"]}'))
   await assert.rejects(client.tags(), { code: 'REGISTRY_RESPONSE_INVALID' })
 })
