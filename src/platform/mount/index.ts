@@ -1,5 +1,3 @@
 export { linuxMounts } from './linux-mounts.ts'
-export type { MemoryMounts } from './memory-mounts.ts'
-export { createMemoryMounts } from './memory-mounts.ts'
 export type { MountRequest, Mounts } from './mounts.ts'
 export { MOUNT_FLAGS } from './mounts.ts'

@@ -25,7 +25,7 @@ export interface MountRequest {
   readonly data?: string
 }
 
-/** Mounting, as the programs need it: the kernel, or a list in memory for tests. */
+/** Mounting, as the programs need it. */
 export interface Mounts {
   /** mount(2). Throws `SystemError`. */
   mount(request: MountRequest): void
