@@ -11,6 +11,7 @@ import { closeInherited, forbidDumps, keepFromChildren } from '#platform/process
 import { agentService, toStatus } from '#protocol/agent'
 import { openSimTee } from '../tee/index.ts'
 import { type AgentEnvironment, createAgent } from './agent.ts'
+import type { RegistryNetwork } from './image/image-source.ts'
 import { spoolSealer } from './image/layers.ts'
 
 const CONTROL = 0
@@ -80,17 +81,18 @@ function environmentOf(
   }
 }
 
-/** One transport for each set of CAs, so that connections are kept. */
-function registryTransports(caFile: string): (ca: readonly string[] | undefined) => Transport {
+/** One transport for each set of rules, so that connections are kept. */
+function registryTransports(caFile: string): RegistryNetwork['transport'] {
   const known = new Map<string, Transport>()
-  return (ca) => {
-    const key = ca?.join('\n') ?? ''
+  return ({ ca, privateAddresses }) => {
+    const key = `${privateAddresses}\n${ca?.join('\n') ?? ''}`
     const transport =
       known.get(key) ??
       createHttpTransport({
         ca: ca ?? certificatesOf(caFile),
         // A place that a server sends us to is not one that the owner named (own-protocols 10).
-        allowAddress: (address, redirected) => !redirected || isPublicAddress(address),
+        allowAddress: (address, chosenByServer) =>
+          !chosenByServer || privateAddresses || isPublicAddress(address),
       }).send
     known.set(key, transport)
     return transport

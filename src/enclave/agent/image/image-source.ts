@@ -30,8 +30,8 @@ import type { Endpoint, Registries } from './registries.ts'
 
 /** How registries are reached. */
 export interface RegistryNetwork {
-  /** A transport that trusts these CAs only; undefined means those measured into the enclave. */
-  transport(ca: readonly string[] | undefined): Transport
+  /** A transport with the CAs and the address rules of an endpoint. */
+  transport(rules: Pick<Endpoint, 'ca' | 'privateAddresses'>): Transport
   readonly clock: RetryClock
 }
 
@@ -111,7 +111,7 @@ export async function readSmall(
 }
 
 function clientOf(endpoint: Endpoint, options: OpenImageOptions): RegistryClient {
-  const { host, repository, plainHttp, ca, tokenHosts } = endpoint
+  const { host, repository, plainHttp, tokenHosts } = endpoint
   const { credentials, network, signal } = options
   // Credentials go to the host that they were written for, over TLS, and nowhere else.
   const credential =
@@ -124,7 +124,7 @@ function clientOf(endpoint: Endpoint, options: OpenImageOptions): RegistryClient
     repository,
     plainHttp,
     credential,
-    transport: network.transport(ca),
+    transport: network.transport(endpoint),
     clock: network.clock,
     allowRealm: (realm) => realms.includes(realm.host),
     ...(signal === undefined ? {} : { signal }),

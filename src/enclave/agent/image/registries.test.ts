@@ -17,6 +17,7 @@ test('without configuration a registry is reached under its own name, over TLS',
     plainHttp: false,
     ca: undefined,
     tokenHosts: [],
+    privateAddresses: false,
   })
   assert.deepEqual(NO_REGISTRIES.endpoints(parseReference('alpine'))[0]?.tokenHosts, [
     'auth.docker.io',
@@ -54,6 +55,7 @@ token-hosts = ["auth.example"]
 [[registry.mirror]]
 location = "mirror.example/cache"
 insecure = true
+private-addresses = true
 `,
     'registry.example/team/app:1',
   )
@@ -71,6 +73,10 @@ insecure = true
   )
   assert.equal(found[1]?.ca?.length, 1)
   assert.equal(found[0]?.ca, undefined)
+  assert.deepEqual(
+    found.map(({ privateAddresses }) => privateAddresses),
+    [true, false],
+  )
 })
 
 test('a blocked registry is refused', () => {

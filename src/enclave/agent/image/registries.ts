@@ -16,6 +16,8 @@ export interface Endpoint {
   readonly ca: readonly string[] | undefined
   /** Hosts of token servers beside the registry itself. */
   readonly tokenHosts: readonly string[]
+  /** Places that the registry sends us to (redirects, token servers) may have private addresses. */
+  readonly privateAddresses: boolean
 }
 
 /** The owner's registry configuration: the only source of CAs, mirrors and `insecure` (own-protocols 10). */
@@ -30,6 +32,7 @@ interface Place {
   readonly insecure: boolean
   readonly ca: readonly string[] | undefined
   readonly tokenHosts: readonly string[]
+  readonly privateAddresses: boolean
 }
 
 interface Registry extends Place {
@@ -39,7 +42,7 @@ interface Registry extends Place {
 }
 
 const MAX_DOCUMENT = 1024 * 1024
-const PLACE = ['location', 'insecure', 'ca', 'token-hosts']
+const PLACE = ['location', 'insecure', 'ca', 'token-hosts', 'private-addresses']
 const REGISTRY = [...PLACE, 'prefix', 'blocked', 'mirror']
 /** Of containers-registries.conf(5), these mean nothing to an image that is named in full. */
 const IGNORED = ['unqualified-search-registries', 'short-name-mode']
@@ -89,6 +92,8 @@ function parsePlace(
   return {
     location: location(found.location ?? otherwise, `${name}.location`),
     insecure: optional(found.insecure, (v) => boolean(v, `${name}.insecure`)) ?? false,
+    privateAddresses:
+      optional(found['private-addresses'], (v) => boolean(v, `${name}.private-addresses`)) ?? false,
     ca: optional(found.ca, (v) =>
       strings(v, `${name}.ca`, { maxItems: 64, max: 65_536, pattern: /^\s*-----BEGIN CERT/ }),
     ),
@@ -128,7 +133,8 @@ function resolve(reference: Reference, registries: readonly Registry[]): readonl
     // A mirror of a whole host under a path of its own can leave nothing to ask for.
     if (!isRepository(repository)) return []
     const [plain] = endpoint({ host, repository }, place.tokenHosts)
-    return [{ ...plain, plainHttp: plain.plainHttp || place.insecure, ca: place.ca }]
+    const { ca, insecure, privateAddresses } = place
+    return [{ ...plain, plainHttp: plain.plainHttp || insecure, ca, privateAddresses }]
   })
 }
 
@@ -138,7 +144,16 @@ function endpoint(
 ): [Endpoint] {
   const known = host === 'docker.io' ? [DOCKER_TOKEN_HOST] : []
   const plainHttp = isLoopbackHost(host)
-  return [{ host, repository, plainHttp, ca: undefined, tokenHosts: [...known, ...tokenHosts] }]
+  return [
+    {
+      host,
+      repository,
+      plainHttp,
+      ca: undefined,
+      tokenHosts: [...known, ...tokenHosts],
+      privateAddresses: false,
+    },
+  ]
 }
 
 function invalid(found: string, cause?: unknown): AgentError {
