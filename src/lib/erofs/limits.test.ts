@@ -42,7 +42,7 @@ test('hard links that wait for their target are limited', async () => {
 
 test('a long chain of hard links, last link first, is resolved once', async () => {
   const { summary } = await buildImage(async (writer) => {
-    for (let i = 10_000; i > 0; i--) writer.addHardlink(`${i}`, `${i - 1}`)
+    for (let i = 3_000; i > 0; i--) writer.addHardlink(`${i}`, `${i - 1}`)
     await writer.addFile('0', {}, 0, new Uint8Array(0))
   })
   assert.equal(summary.inodes, 2)

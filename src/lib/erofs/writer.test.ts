@@ -3,9 +3,16 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { compareBytes, utf8 } from '#lib/bytes'
-import { basicImage, buildImage } from '../../../test/support/erofs-image.ts'
+import { basicImage, buildImage, ImageMemory } from '../../../test/support/erofs-image.ts'
 import { decodeDevice, encodeDevice } from './format.ts'
-import { type ErofsEntry, type ErofsWriter, memorySource, readErofs, splitPath } from './index.ts'
+import {
+  createErofsWriter,
+  type ErofsEntry,
+  type ErofsWriter,
+  memorySource,
+  readErofs,
+  splitPath,
+} from './index.ts'
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
@@ -37,8 +44,29 @@ test('createErofsWriter() writes the vector byte for byte', async () => {
   assert.deepEqual(summary, { size: 12_288, inodes: 6, opaqueRoot: false })
 })
 
-test('an image comes out the same for a sink that takes its time and for any cuts of content', async () => {
-  const content = Uint8Array.from({ length: 300_000 }, (_, i) => i % 249)
+test('an image comes out the same for a sink that takes its time', async () => {
+  const build = async (writer: ErofsWriter): Promise<void> => {
+    await writer.addFile('large', {}, 300_001, new Uint8Array(300_001).fill(1))
+    // More than the output buffer of directory blocks, and of inodes with attributes.
+    const xattrs = [{ name: 'user.a', value: new Uint8Array(50) }]
+    for (let i = 0; i < 1200; i++) writer.addFifo(`${i}`.padStart(200, 'n'), { xattrs })
+  }
+  const { image } = await buildImage(build)
+  const memory = new ImageMemory()
+  const wait = () => new Promise<void>((resolve) => setImmediate(resolve))
+  const writer = createErofsWriter({
+    sink: {
+      append: (bytes) => wait().then(() => memory.append(bytes)),
+      rewrite: (offset, bytes) => wait().then(() => memory.rewrite(offset, bytes)),
+    },
+  })
+  await build(writer)
+  await writer.finish()
+  assert.equal(compareBytes(memory.bytes(), image), 0)
+})
+
+test('an image comes out the same for any cuts of content', async () => {
+  const content = Uint8Array.from({ length: 20_000 }, (_, i) => i % 249)
   const cut = async (size: number): Promise<Uint8Array> => {
     const pieces: Uint8Array[] = []
     for (let at = 0; at < content.length; at += size) pieces.push(content.subarray(at, at + size))
@@ -46,7 +74,7 @@ test('an image comes out the same for a sink that takes its time and for any cut
     return image
   }
   const expected = await cut(content.length)
-  for (const size of [1, 511, 4096, 4097, 200_000]) assert.deepEqual(await cut(size), expected)
+  for (const size of [7, 511, 4096, 4097, 9_000]) assert.deepEqual(await cut(size), expected)
   assert.deepEqual(whole(entries(expected).get('f')), content)
 })
 
@@ -106,7 +134,7 @@ test('devices, fifos and sockets keep type and number', async () => {
   assert.throws(() => encodeDevice(4096, 0), RangeError)
 })
 
-test('names are bytes in byte order, 20,000 of them in one directory', async () => {
+test('names are bytes in byte order, 5,000 of them in one directory', async () => {
   const odd = [
     Uint8Array.of(0xff, 0xfe),
     utf8('!x'),
@@ -117,11 +145,11 @@ test('names are bytes in byte order, 20,000 of them in one directory', async () 
   ]
   const { image } = await buildImage((writer) => {
     for (const name of odd) writer.addFifo(name)
-    for (let i = 0; i < 20_000; i++) writer.addFifo(`many/entry-${i}`)
+    for (let i = 0; i < 5_000; i++) writer.addFifo(`many/entry-${i}`)
   })
   const paths = [...entries(image).values()].map((entry) => entry.path)
   const many = paths.filter((path) => text(path).startsWith('many/'))
-  assert.equal(many.length, 20_000)
+  assert.equal(many.length, 5_000)
   assert.deepEqual(many, many.toSorted(compareBytes))
   for (const name of odd) assert.ok(paths.some((path) => compareBytes(path, name) === 0))
 })
