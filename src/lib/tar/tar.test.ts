@@ -287,6 +287,11 @@ test('the prefix is read in ustar and star, not in GNU and v7', async () => {
   assert.equal(await at({}), 'dir/f')
   assert.equal(await at({ magic: 'ustar  \0' }), 'f')
   assert.equal(await at({ magic: '' }), 'f')
+  // star keeps times behind the first 131 bytes of the prefix.
+  const star = tarEntry({ name: 'f', prefix: `${'p'.repeat(131)}00000000000 ` })
+  star.set(utf8('tar\0'), 508)
+  sumHeader(star)
+  assert.equal((await one(star)).path, `${'p'.repeat(131)}/f`)
 })
 
 test('a file whose name ends in a slash is a directory and its data is skipped', async () => {
