@@ -1,5 +1,5 @@
 import { fromUtf8, utf8 } from '#lib/bytes'
-import { isCoded } from '#lib/errors'
+import { CodedError, isCoded } from '#lib/errors'
 import type { HandoverPayload } from '#lib/handover'
 import type { InitData } from '#lib/initdata'
 import {
@@ -299,25 +299,23 @@ function everything(request: HostRequest): GrantedRequests {
   return { args: true, entrypoint: true, env, user: true, workdir: true, stdio: 'plain' }
 }
 
-function launchRefusal(answer: LaunchAnswer): AgentError {
+function launchRefusal(answer: LaunchAnswer): CodedError {
   const { question, code = 'LAUNCH_REFUSED', next } = answer
   const what = question.action === 'run' ? 'running the image' : `the host's ${question.action}`
   const rules =
     answer.policyIds.length === 0 ? 'no rule permits it' : `by ${answer.policyIds.join(', ')}`
-  // The code is one of lib/launch or our own; both are in the one table.
-  return new AgentError(code as 'LAUNCH_REFUSED', `${what}: the launch policy refuses: ${rules}`, {
+  return new CodedError(code, `${what}: the launch policy refuses: ${rules}`, {
     ...(next === undefined ? {} : { next }),
   })
 }
 
-function signatureRefusal(source: ImageSource, result: ImagePolicyResult): AgentError {
+function signatureRefusal(source: ImageSource, result: ImagePolicyResult): CodedError {
   const failed = result.requirements.find(({ ok }) => !ok)
   const { code = 'SIGNATURE_INVALID', expected, actual } = failed ?? {}
   const found = actual === undefined ? '' : `; found ${actual}`
   const wanted = expected === undefined ? '' : `; expected ${expected}`
-  // The code comes from lib/signing and is in the one table.
-  return new AgentError(
-    code as 'IMAGE_POLICY_MISSING',
+  return new CodedError(
+    code,
     `judging ${formatReference(source.reference)} by scope "${result.scope}": refused${wanted}${found}`,
     { details: { scope: result.scope, requirements: result.requirements } },
   )
