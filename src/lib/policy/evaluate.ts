@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { CodedError, type PolicyCode } from '#lib/errors'
-import { type PolicyRequest, toCedar } from './request.ts'
+import { type CedarRequest, type PolicyRequest, toCedar } from './request.ts'
 import { type PolicyKind, SCHEMAS } from './schema.ts'
 import { validatePolicy } from './validate.ts'
 
@@ -35,6 +35,11 @@ const KINDS: Readonly<Record<PolicyKind, readonly string[]>> = {
 // a text is parsed once however often it is used. The count is bounded by what owners set.
 const ready = new Set<string>()
 
+// Evaluation is pure, and a broker gets the same question again with each token and resource of
+// one enclave. Oldest out; small enough that a hostile stream of questions costs little memory.
+const MAX_REMEMBERED = 512
+const remembered = new Map<string, PolicyDecision>()
+
 /**
  * Answers one request with one policy. Deny by default; a forbid outweighs permits.
  *
@@ -50,8 +55,20 @@ export function evaluate(kind: PolicyKind, text: string, request: PolicyRequest)
     throw new TypeError(`evaluate: ${request.action} is not a question of the ${kind} policy`)
   }
   const policySet = prepare(kind, text)
+  const cedarRequest = toCedar(request)
+  const question = `${policySet} ${JSON.stringify(cedarRequest)}`
+  const known = remembered.get(question)
+  if (known !== undefined) return known
+  const decision = ask(kind, policySet, cedarRequest)
+  const [oldest] = remembered.size >= MAX_REMEMBERED ? remembered.keys() : []
+  if (oldest !== undefined) remembered.delete(oldest)
+  remembered.set(question, decision)
+  return decision
+}
+
+function ask(kind: PolicyKind, policySet: string, request: CedarRequest): PolicyDecision {
   const answer = cedar.statefulIsAuthorized({
-    ...toCedar(request),
+    ...request,
     preparsedSchemaName: kind,
     validateRequest: true,
     preparsedPolicySetId: policySet,

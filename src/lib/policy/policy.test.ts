@@ -216,6 +216,20 @@ test('validatePolicy() wants an id of each policy, and no templates or actions o
   )
 })
 
+test('a remembered answer is that of the same question to the same text only', () => {
+  const run = { ...on, action: 'run' } as const
+  assert.equal(evaluate('launch', LAUNCH_DEFAULT, run), evaluate('launch', LAUNCH_DEFAULT, run))
+  assert.equal(evaluate('launch', LAUNCH_DEFAULT, run).allowed, true)
+  assert.equal(
+    evaluate('launch', `${LAUNCH_DEFAULT}\n@id("no") forbid (principal, action, resource);`, run)
+      .allowed,
+    false,
+  )
+  for (let i = 0; i < 600; i++) evaluate('launch', LAUNCH_DEFAULT, { ...run, containerId: `${i}` })
+  const unsigned = { ...run, image: { ...image, signed: false } }
+  assert.equal(evaluate('launch', LAUNCH_DEFAULT, unsigned).allowed, false)
+})
+
 test('an empty policy denies everything', () => {
   for (const request of launches) assert.equal(evaluate('launch', '', request).allowed, false)
 })
