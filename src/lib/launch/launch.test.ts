@@ -265,7 +265,7 @@ test('the runtime specification holds nothing that the host could widen', () => 
   assert.equal(run?.terminal, false)
   assert.deepEqual(run?.rlimits, [{ type: 'RLIMIT_CORE', hard: 0, soft: 0 }])
   assert.deepEqual(root, { path: '/r', readonly: false })
-  const kinds = (linux?.namespaces as { type: string; path?: string }[]).map((n) => {
+  const kinds = ((linux?.namespaces ?? []) as { type: string; path?: string }[]).map((n) => {
     assert.equal(n.path, undefined)
     return n.type
   })
