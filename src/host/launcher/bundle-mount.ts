@@ -7,7 +7,6 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs'
@@ -48,8 +47,7 @@ export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
   const { sha256, size } = agent.manifest.image
   const base = join(places.state, 'bundles', sha256.slice(0, 32))
   const root = join(base, 'root')
-  mkdirSync(base, { recursive: true, mode: 0o700 })
-  using _mutex = lockFile(join(base, 'mutex'), 'exclusive')
+  using _mutex = lockFolder(base)
   const hold = lockFile(join(base, 'users'), 'shared')
   try {
     if (!isMounted(root)) {
@@ -76,15 +74,27 @@ export function releaseBundle(base: string, holdFd: number): void {
 }
 
 function releaseHold(hold: FileLock | undefined, base: string): void {
-  if (!existsSync(base)) return
-  using _mutex = lockFile(join(base, 'mutex'), 'exclusive')
+  using _mutex = lockFolder(base)
   hold?.[Symbol.dispose]()
   using last = tryLockFile(join(base, 'users'), 'exclusive')
   if (last === undefined) return
   const root = join(base, 'root')
   // an earlier mount below may linger until the kernel let go of its users: detach, never wait
   if (isMounted(root)) linuxMounts.unmount(root, { detach: true })
-  if (existsSync(root)) rmdirSync(root)
+  // the lock files go too; whoever waits for the mutex sees that and makes new ones
+  rmSync(base, { recursive: true })
+}
+
+function lockFolder(base: string): FileLock {
+  for (;;) {
+    mkdirSync(base, { recursive: true, mode: 0o700 })
+    try {
+      return lockFile(join(base, 'mutex'), 'exclusive')
+    } catch (error) {
+      // removed in between by the last holder
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 function isMounted(path: string): boolean {

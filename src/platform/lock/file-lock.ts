@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
 import { check, errno, errnoName, libc } from '#platform/ffi'
 
 const LOCK_SH = 1
@@ -15,24 +15,40 @@ export type LockKind = 'shared' | 'exclusive'
 
 /**
  * Takes an advisory lock (flock(2)) on `path`, which is created 0600 if absent. Waits for other
- * holders, blocking this thread: hold locks for milliseconds, or take them shared. Throws SystemError.
+ * holders, blocking this thread: hold locks for milliseconds, or take them shared. The holder of an
+ * exclusive lock may remove the file: who waited for it then locks a new one. Throws SystemError.
  */
 export function lockFile(path: string, kind: LockKind): FileLock {
-  const fd = openLockFile(path)
-  // Safe: integers only. Blocks; other holders are processes that hold it for a mount or a rename.
-  check(libc.flock(fd, kind === 'shared' ? LOCK_SH : LOCK_EX), 'flock', path)
-  return held(fd)
+  for (;;) {
+    const fd = openLockFile(path)
+    // Safe: integers only. Blocks; other holders are processes that hold it for a mount or a rename.
+    check(libc.flock(fd, kind === 'shared' ? LOCK_SH : LOCK_EX), 'flock', path)
+    if (isStill(path, fd)) return held(fd)
+    closeSync(fd)
+  }
 }
 
 /** As `lockFile`, but gives undefined at once where somebody else holds the lock. */
 export function tryLockFile(path: string, kind: LockKind): FileLock | undefined {
-  const fd = openLockFile(path)
-  // Safe: integers only.
-  if (libc.flock(fd, (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return held(fd)
-  const busy = errnoName(errno()) === 'EAGAIN'
-  closeSync(fd)
-  if (busy) return undefined
-  throw new Error(`flock ${path} failed`)
+  for (;;) {
+    const fd = openLockFile(path)
+    // Safe: integers only.
+    if (libc.flock(fd, (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) {
+      if (isStill(path, fd)) return held(fd)
+      closeSync(fd)
+      continue
+    }
+    const name = errnoName(errno())
+    closeSync(fd)
+    if (name === 'EAGAIN') return undefined
+    throw new Error(`flock ${path}: ${name}`)
+  }
+}
+
+// Between open and lock the file may have been removed by the holder before.
+function isStill(path: string, fd: number): boolean {
+  const [now, mine] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)]
+  return now !== undefined && now.ino === mine.ino && now.dev === mine.dev
 }
 
 function openLockFile(path: string): number {
