@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -5,7 +6,7 @@ import { freePort, type World } from './world.ts'
 
 /** A broker of the host's own that passes everything on to the real one. */
 export interface FalseBroker extends AsyncDisposable {
-  /** Init-data that names it, made by its own `kbs init-data`. */
+  /** Init-data that names it: its address and its key. */
   readonly initData: string
   /** Requests passed on so far. */
   readonly relayed: number
@@ -22,10 +23,12 @@ export async function startFalseBroker(world: World): Promise<FalseBroker> {
   const port = await freePort()
   const url = `https://127.0.0.1:${port}`
   await world.ok(['kbs', 'init', '--data-dir', data])
-  const { stdout: initData } = await world.ok(
-    ['kbs', 'init-data', '--namespace', 'acme', '--data-dir', data],
-    { env: { ENCLAVE_CC_KBS_URL: url, ENCLAVE_CC_KBS_DATA: data } },
-  )
+  const own = new X509Certificate(readFileSync(`${data}/tls/server.pem`))
+  const spki = own.publicKey.export({ type: 'spki', format: 'der' })
+  const pin = `sha256/${createHash('sha256').update(spki).digest('base64')}`
+  const initData = readFileSync(world.env.ENCLAVE_CC_INIT_DATA ?? '', 'utf8')
+    .replace(/url = "[^"]*"/, `url = "${url}"`)
+    .replace(/pins = \[[^\]]*\]/, `pins = ["${pin}"]`)
   const ca = readFileSync(`${world.kbsData}/tls/ca.pem`, 'utf8')
   const state = { relayed: 0, released: false }
   const server = createServer(
