@@ -86,6 +86,8 @@ export interface CrlSpec {
   thisUpdate: number
   nextUpdate: number | undefined
   revoked: Uint8Array[]
+  /** Complete extensions of each entry. */
+  entryExtensions: Uint8Array[]
   /** As in `CertificateSpec`. */
   algorithm: string
   extensions: Uint8Array[]
@@ -368,6 +370,7 @@ function crlSpec(issuer: string, signer: KeyName): CrlSpec {
     thisUpdate: AT - 10 * DAY,
     nextUpdate: AT + 10 * DAY,
     revoked: [],
+    entryExtensions: [],
     algorithm: ECDSA_WITH_SHA256,
     extensions: [],
     without: [],
@@ -437,8 +440,13 @@ function certificate(parts: CertificateSpec, more: readonly Uint8Array[] = []): 
 }
 
 function crl(parts: CrlSpec): Uint8Array {
+  const { entryExtensions } = parts
   const entries = parts.revoked.map((serial) =>
-    derSequence(derInteger(serial), derTime(parts.thisUpdate)),
+    derSequence(
+      derInteger(serial),
+      derTime(parts.thisUpdate),
+      ...(entryExtensions.length === 0 ? [] : [derSequence(...entryExtensions)]),
+    ),
   )
   const extensions = usual(
     [

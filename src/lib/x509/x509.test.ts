@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
+import { DerReader, derOctets, derOid, derSequence, derSet, derUtf8 } from '#lib/asn1'
 import { concat, equalBytes, fromUtf8, toHex, utf8 } from '#lib/bytes'
 import { readVector } from '../../../test/support/sgx-vectors.ts'
 import { parseCertificate } from './certificate.ts'
 import { parseCrl } from './crl.ts'
 import { importP256, p256Point, verifyDerSignature, verifyRawSignature } from './ecdsa.ts'
 import { EXTENSION, refuseUnknownCritical } from './extensions.ts'
+import { readName } from './name.ts'
 import { encodePem, splitPem } from './pem.ts'
 
 const CASE = 'sgx-00606a000000-jun25-eval17'
@@ -158,4 +160,15 @@ test('keys stay right when more of them were seen than are remembered', async ()
       assert.equal(verifyRawSignature(importP256(point), message, signature.subarray(1)), false)
     }
   }
+})
+
+test('a name with two common names is refused, one of an odd type has none', () => {
+  const attribute = (value: Uint8Array): Uint8Array => derSet(derSequence(derOid('2.5.4.3'), value))
+  const read = (...sets: Uint8Array[]) => readName(new DerReader(derSequence(...sets)), 'name')
+  assert.equal(read(attribute(derUtf8('a'))).commonName, 'a')
+  assert.equal(read(attribute(derOctets(utf8('a')))).commonName, undefined)
+  assert.equal(read().commonName, undefined)
+  assert.throws(() => read(attribute(derUtf8('a')), attribute(derUtf8('b'))), {
+    name: 'FormatError',
+  })
 })

@@ -128,6 +128,11 @@ test('verifyQuote() accepts SGX quotes of version 4 and 5', () => {
   }
 })
 
+test('verifyQuote() refuses bytes left over inside the nested data of version 4', () => {
+  const result = verify(finish((f) => (f.quote = reframe(f.quote, 4, new Uint8Array(1)))))
+  assert.equal(result.code, 'QUOTE_FORMAT')
+})
+
 test('verifyQuote() accepts the Processor CA with five members', () => {
   const result = verify((p) => {
     p.ca.subject = 'Intel SGX PCK Processor CA'
@@ -201,7 +206,9 @@ test('verifyQuote() reports the lower evaluation number', () => {
 })
 
 test('verifyQuote() throws for a time that is none, instead of finding nothing expired', () => {
-  assert.throws(() => verifyQuote({ ...forge(), now: new Date(Number.NaN) }), RangeError)
+  assert.throws(() => verifyQuote({ ...forge(), now: new Date(Number.NaN) }), {
+    message: 'now is not a date',
+  })
 })
 
 test('sgxClaims() names what CoCo names, integers as they lie in the quote', () => {
@@ -219,7 +226,7 @@ test('sgxClaims() names what CoCo names, integers as they lie in the quote', () 
 })
 
 /** Writes a version 3 quote as version 4 or 5 and signs it again. */
-function reframe(v3: Uint8Array, version: 4 | 5): Uint8Array {
+function reframe(v3: Uint8Array, version: 4 | 5, extra: Uint8Array = new Uint8Array()): Uint8Array {
   const header = concat(
     new Uint8Array([version]),
     v3.subarray(1, 8),
@@ -228,7 +235,7 @@ function reframe(v3: Uint8Array, version: 4 | 5): Uint8Array {
   )
   const frame = version === 5 ? new Writer().u16le(1).u32le(384).finish() : new Uint8Array()
   const signed = concat(header, frame, v3.subarray(48, 432))
-  const [key, qe] = [v3.subarray(500, 564), v3.subarray(564)]
+  const [key, qe] = [v3.subarray(500, 564), concat(v3.subarray(564), extra)]
   const data = new Writer()
     .bytes(signRaw('attestation', signed))
     .bytes(key)

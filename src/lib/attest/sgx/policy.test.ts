@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { concat, utf8 } from '#lib/bytes'
-import { type ForgeParts, forge, reportBody } from '../../../../test/support/sgx-forge.ts'
-import type { QuotePolicy } from './policy.ts'
+import {
+  FORGE_NOW,
+  type ForgeParts,
+  forge,
+  reportBody,
+} from '../../../../test/support/sgx-forge.ts'
+import { checkPolicy, type QuotePolicy } from './policy.ts'
 import { type QuoteResult, verifyQuote } from './verify.ts'
 
 const DAY = 86_400_000
@@ -153,4 +158,20 @@ test('verifyQuote() never accepts a revoked TCB, whatever the policy lists', () 
   assert.equal(result.code, 'TCB_REVOKED')
   assert.equal(result.status, 'Revoked')
   assert.equal(result.accepted, false)
+})
+
+test('checkPolicy() refuses Revoked even if it is listed', () => {
+  const { evidence } = verify()
+  assert.ok(evidence)
+  const checks = checkPolicy(
+    {
+      report: evidence.quote.body,
+      tcb: { ...evidence.tcb, status: 'Revoked' },
+      tcbEvaluationDataNumber: evidence.tcbEvaluationDataNumber,
+      now: FORGE_NOW.getTime(),
+    },
+    { tcbStatuses: ['Revoked'] },
+  )
+  const status = checks.find((check) => check.name === 'tcb-status')
+  assert.equal(status?.failure?.code, 'TCB_POLICY')
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { derOctets, derSequence } from '#lib/asn1'
+import { derEnumerated, derOctets, derSequence } from '#lib/asn1'
 import { concat, fromUtf8, utf8 } from '#lib/bytes'
 import {
   bindingOf,
@@ -45,6 +45,22 @@ const serial = (fill: number): Uint8Array =>
 type Case = readonly [what: string, code: string, edit: Edit]
 
 const CASES: readonly Case[] = [
+  [
+    'an indirect CRL',
+    'CRL_FORMAT',
+    (p) => {
+      p.pckCrl.revoked.push(new Uint8Array([1]))
+      p.pckCrl.entryExtensions.push(extension('2.5.29.29', derSequence(), true))
+    },
+  ],
+  [
+    'a revoked leaf with the reason removeFromCRL',
+    'PCK_REVOKED',
+    (p) => {
+      p.pckCrl.revoked.push(p.pck.serial)
+      p.pckCrl.entryExtensions.push(extension('2.5.29.21', derEnumerated(8)))
+    },
+  ],
   [
     'bytes after the signature data',
     'QUOTE_FORMAT',
@@ -487,3 +503,16 @@ function replaceText(bytes: Uint8Array, from: string, to: string): Uint8Array {
   assert.ok(text.includes(from))
   return utf8(text.replace(from, to))
 }
+
+test('verifyQuote() does not take a remembered document for good under another signer', () => {
+  const input = forge()
+  assert.equal(verifyQuote(input).accepted, true)
+  const other = forge((p) => (p.tcb.key = 'other')).collateral
+  for (const [member, code] of [
+    ['tcbInfoIssuerChain', 'TCB_INFO_SIGNATURE'],
+    ['qeIdentityIssuerChain', 'QE_IDENTITY_SIGNATURE'],
+  ] as const) {
+    const collateral = { ...input.collateral, [member]: other[member] }
+    assert.equal(verifyQuote({ ...input, collateral }).code, code)
+  }
+})
