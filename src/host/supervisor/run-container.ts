@@ -24,6 +24,8 @@ import { ContainerStore } from './store.ts'
 
 const TERM = 15
 const KILL = 9
+/** How long init has to unmount and end. */
+const SHUTDOWN_MS = 10_000
 
 /**
  * Runs one container from its record to its end: agent, image, init, handover, start, wait. Throws
@@ -99,8 +101,10 @@ export async function runContainer(
     abort.signal.addEventListener('abort', () => void stop(record.stopTimeout), { once: true })
 
     const end = await waitForEnd(agent, init)
-    await init.calls.shutdown({}, { timeoutMs: 10_000 }).catch(() => {})
-    await Promise.race([init.drained, init.process.ended.then(() => init.drained)])
+    await endInit(init)
+    // what an init that was killed left running holds the output open
+    await clearCgroup(`${CGROUP_PARENT}/${id}`)
+    await init.drained
     if (end.code !== '') await reportEnd(agent.calls, id, end)
     update({
       state: 'exited',
@@ -186,6 +190,16 @@ function followOrders(channel: JobChannel, abort: AbortController): Orders {
     }
   })()
   return orders
+}
+
+/** Lets init take down what it made; one that does not come to its end is killed. */
+async function endInit(init: Enclave<InitClient>): Promise<void> {
+  await init.calls.shutdown({}, { timeoutMs: SHUTDOWN_MS }).catch(() => {})
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, SHUTDOWN_MS)
+  await Promise.race([init.process.ended, late.promise])
+  clearTimeout(timer)
+  await init.process.kill()
 }
 
 async function waitForEnd(

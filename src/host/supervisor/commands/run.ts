@@ -6,6 +6,7 @@ import { CodedError } from '#lib/errors'
 import { mrEnclave } from '#lib/manifest'
 import { CGROUP_PARENT } from '../cgroup.ts'
 import type { JobEvent, RunJob } from '../job.ts'
+import { processStart } from '../process-start.ts'
 import { openInputs, type StartedJob, startJob } from '../start-job.ts'
 import { ContainerStore } from '../store.ts'
 import { containerName, newId } from './container-name.ts'
@@ -93,8 +94,9 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
         pid: 0,
         agentPid: 0,
         initPid: 0,
-        supervisorPid: 0,
-        supervisorStart: '',
+        // until the supervisor takes over: a record must never outlive whoever answers for it
+        supervisorPid: process.pid,
+        supervisorStart: processStart(process.pid) ?? '',
         stopTimeout,
       },
     }
