@@ -219,6 +219,23 @@ test('unwrapLayer() ends a scheme at an element that is not base64', async () =>
   })
 })
 
+test('unwrapLayer() tries at most 100 keys of a scheme, and none of an oversized list', async () => {
+  let asked = 0
+  const unwrapper = {
+    scheme: 'jwe',
+    unwrap: async () => {
+      asked += 1
+      throw new OcicryptError('JWE_NOT_FOR_KEY', 'opening: no')
+    },
+  }
+  const many = Array(150).fill('AAAA').join(',')
+  await assert.rejects(unwrapLayer({ [JWE]: many }, [unwrapper]), /WRAP_LIST_INVALID/)
+  assert.equal(asked, 100)
+  const long = 'A'.repeat(512 * 1024 + 4)
+  await assert.rejects(unwrapLayer({ [JWE]: long }, [unwrapper]), /WRAP_LIST_INVALID/)
+  assert.equal(asked, 100)
+})
+
 test('unwrapLayer() lists every reason, unknown schemes and exact provider names among them', async () => {
   const prefix = 'org.opencontainers.image.enc.keys.'
   const annotations = {

@@ -159,8 +159,19 @@ test('what was written in the clear, or changed after writing, is noticed', asyn
   await copy(from, to, encryption.transform(recipients))
   const { manifest } = await to.top()
   assert.ok(manifest.kind === 'manifest')
-  const [first] = manifest.layers
+  const [first, ...rest] = manifest.layers
   assert.ok(first)
+  const rewritten = async (layer: object): Promise<MemoryImage> => {
+    const image = new MemoryImage(undefined)
+    for (const [digest, blob] of to.blobs) image.blobs.set(digest, blob)
+    const layers = [{ ...first, ...layer }, ...rest]
+    await image.commit(encodeManifest({ ...manifest, layers }), manifest.mediaType)
+    return image
+  }
+  const plain = await rewritten({ mediaType: MEDIA_TYPES.ociLayerGzip })
+  await assert.rejects(encryption.verify(plain), /its type is/)
+  const exchanged = await rewritten({ annotations: rest[0]?.annotations })
+  await assert.rejects(encryption.verify(exchanged), /its HMAC is another/)
   const bytes = (to.blobs.get(first.digest) as Uint8Array).slice()
   bytes[0] = (bytes[0] as number) ^ 1
   to.blobs.set(first.digest, bytes)
