@@ -26,6 +26,9 @@ const END_SECONDS = 30
 /** Says that it runs, and then waits to be ended or killed. */
 const PROGRAM = 'trap "exit 0" TERM; echo running; sleep 600 & wait'
 
+/** What a dead supervisor cannot take away itself: the record, and the bundle for the next one. */
+const INERT = /^file |^mount erofs \S+\/bundles\//
+
 console.error(`chaos: seed ${seed}, ${rounds} rounds`)
 const problems: string[] = []
 {
@@ -98,9 +101,6 @@ async function chaosRound(world: World, image: string, round: Round): Promise<st
   else if (code === 0) wrong.push('the command reported success')
   return wrong
 }
-
-/** What a dead supervisor cannot take away itself: the record, and the bundle for the next one. */
-const INERT = /^file |^mount erofs \S+\/bundles\//
 
 /** Whatever else must go by itself, whoever was killed: processes, mounts, sockets, cgroups. */
 async function alive(clean: Leavings, folders: readonly string[]): Promise<string[]> {

@@ -1,0 +1,125 @@
+// What a pod costs: the proportional share of all our processes of an idle one, and the agent's largest
+// resident size while it pulled layers of two sizes. A shared page counts by its share, so that the sum
+// over all pods is what the machine spends.
+import { readFileSync } from 'node:fs'
+import type { World } from '../../test/support/world.ts'
+import { randomOf } from '../fuzz-mutations.ts'
+import type { Bench, BenchOptions } from './bench.ts'
+import { type Row, type RowFrame, row } from './document.ts'
+import { background, openWorld, publishShell } from './world.ts'
+
+const HOLD = 'trap "exit 0" TERM; echo started; sleep 3600 & wait'
+const MIB = 1024 * 1024
+/** MiB of a layer: small, and far above every buffer. */
+const LAYERS = [20, 300] as const
+const SEED = 1
+
+export const bench: Bench = { peers: ['runc'], run }
+
+interface Pids {
+  readonly supervisor: number
+  readonly agent: number
+  readonly init: number
+}
+
+async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]> {
+  await using world = await openWorld('memory')
+  note('publish the images')
+  const idle = await publishShell(world, 'idle', HOLD)
+  const pulls = new Map<number, string>()
+  for (const size of LAYERS) {
+    const files = { '/data': data(size * MIB) }
+    pulls.set(size, await publishShell(world, `layer-${size}`, HOLD, files))
+  }
+  const samples = new Map<string, number[]>()
+  const add = (name: string, value: number): void => {
+    samples.set(name, [...(samples.get(name) ?? []), value])
+  }
+  for (let i = 0; i < runs; i++) {
+    signal.throwIfAborted()
+    note(`run ${i + 1} of ${runs}`)
+    {
+      await using first = await background(world, idle)
+      const one = shares(await pids(world, first.id))
+      for (const [name, share] of Object.entries(one)) add(name, share)
+      add('sum', sum(one))
+      await using second = await background(world, idle)
+      const both =
+        sum(shares(await pids(world, first.id))) + sum(shares(await pids(world, second.id)))
+      add('further', both - sum(one))
+    }
+    for (const [size, image] of pulls) {
+      await using pulled = await background(world, image)
+      const { agent, init } = await pids(world, pulled.id)
+      add(`agent ${size}`, peak(agent))
+      add(`init ${size}`, peak(init))
+    }
+  }
+  return rows(samples)
+}
+
+function rows(samples: ReadonlyMap<string, readonly number[]>): Row[] {
+  const make = (key: string, name: string, goal: number | null, note?: string): Row => {
+    const frame: RowFrame = { name, unit: 'MiB', better: 'lower', goal }
+    return row(note === undefined ? frame : { ...frame, note }, samples.get(key) ?? [])
+  }
+  return [
+    make('sum', 'idle pod, all our processes', 150, 'PSS of supervisor, agent and init'),
+    make('supervisor', 'idle pod: supervisor', null),
+    make('agent', 'idle pod: agent', null),
+    make('init', 'idle pod: init', null),
+    make('further', 'a second pod adds', null, 'PSS of both pods less that of the first alone'),
+    ...LAYERS.flatMap((size) => [
+      make(
+        `agent ${size}`,
+        `agent, peak with a ${size} MiB layer`,
+        200,
+        'VmHWM, gzip, half random',
+      ),
+      make(`init ${size}`, `init, peak with a ${size} MiB layer`, null),
+    ]),
+  ]
+}
+
+async function pids(world: World, id: string): Promise<Pids> {
+  const file = `${world.root}/containers/${id}/state.json`
+  const record = JSON.parse(readFileSync(file, 'utf8')) as Record<string, number>
+  const pid = (name: string): number => {
+    const value = record[`${name}Pid`]
+    if (value === undefined || value === 0) throw new Error(`container ${id} has no ${name}`)
+    return value
+  }
+  return { supervisor: pid('supervisor'), agent: pid('agent'), init: pid('init') }
+}
+
+/** PSS of each process in MiB. */
+function shares(of: Pids): Record<keyof Pids, number> {
+  const share = (pid: number): number => kib(`/proc/${pid}/smaps_rollup`, 'Pss')
+  return { supervisor: share(of.supervisor), agent: share(of.agent), init: share(of.init) }
+}
+
+/** Largest resident size in MiB since the process began. */
+function peak(pid: number): number {
+  return kib(`/proc/${pid}/status`, 'VmHWM')
+}
+
+function kib(file: string, field: string): number {
+  const found = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(file, 'utf8'))?.[1]
+  if (found === undefined) throw new Error(`${file} has no ${field}`)
+  return Number(found) / 1024
+}
+
+function sum(of: Readonly<Record<string, number>>): number {
+  return Object.values(of).reduce((total, share) => total + share, 0)
+}
+
+/** Bytes of which every other KiB is random: what programs and their data compress to, about half. */
+function data(size: number): Uint8Array {
+  const random = randomOf(SEED)
+  const bytes = new Uint8Array(size)
+  const words = new Uint32Array(bytes.buffer)
+  for (let at = 0; at < words.length; at++) {
+    if ((at & 256) === 0) words[at] = random(0x100000000)
+  }
+  return bytes
+}
