@@ -35,6 +35,14 @@ const NODE_FLAGS = [
   '--disable-warning=ExperimentalWarning',
 ]
 
+// Memory is what a node pays for each pod: young objects are collected sooner, WebAssembly is compiled
+// once and simply, and background threads of the compiler are few.
+const SMALL = ['--max-semi-space-size=2', '--v8-pool-size=1']
+const PROGRAM_FLAGS: Readonly<Record<EnclaveProgram, readonly string[]>> = {
+  agent: [...SMALL, '--liftoff-only'],
+  init: SMALL,
+}
+
 /**
  * Builds a bundle: the image, then init's manifest, then the agent's, which names init's measurement.
  * The same inputs give the same bytes. Files appear under their names only when all are whole.
@@ -54,7 +62,7 @@ export async function buildBundle(options: BuildOptions): Promise<void> {
       program,
       image: digest,
       entry: '/usr/bin/node',
-      args: [...NODE_FLAGS, `/usr/lib/enclave-cc/${program}.cjs`],
+      args: [...NODE_FLAGS, ...PROGRAM_FLAGS[program], `/usr/lib/enclave-cc/${program}.cjs`],
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', UV_THREADPOOL_SIZE: '8' },
       attributes: { debug: options.debug === true },
       isvProdId: program === 'agent' ? AGENT_PROD_ID : INIT_PROD_ID,
