@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { withoutNeighbours } from './neighbours.ts'
 
 /** Everything on this machine that a test could leave behind, as sorted lines. */
 export type Leavings = ReadonlySet<string>
@@ -23,9 +24,9 @@ export function leavings(folders: readonly string[] = []): Leavings {
   ])
 }
 
-/** Lines of `after` that were not in `before`: what was left behind. */
+/** Lines of `after` that were not in `before`: what was left behind, by anybody but another test run. */
 export function left(before: Leavings, after: Leavings): readonly string[] {
-  return [...after].filter((line) => !before.has(line)).sort()
+  return withoutNeighbours([...after].filter((line) => !before.has(line)).sort())
 }
 
 /** Lines, once nothing is left any more or after five seconds: an ended process takes a moment to go. */
@@ -100,7 +101,15 @@ function cgroups(): readonly string[] {
     '/sys/fs/cgroup',
     ...listing('/sys/fs/cgroup', '').map((n) => join('/sys/fs/cgroup', n.trim())),
   ]
-  return roots.flatMap((root) => tree(join(root, 'enclave-cc')))
+  return roots.flatMap((root) => {
+    const parent = join(root, 'enclave-cc')
+    if (!existsSync(parent)) return []
+    const below = readdirSync(parent, { recursive: true, withFileTypes: true })
+    const folders = below.filter((entry) => entry.isDirectory())
+    const paths = folders.map(({ parentPath, name }) => join(parentPath, name))
+    // the parent is an empty folder, which whoever removes the last container takes away
+    return [`file ${parent}`, ...paths.map((path) => `cgroup ${path}`)]
+  })
 }
 
 function temporaryFiles(): readonly string[] {

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { unmountBelow } from './mounts.ts'
+import { worldPrefix } from './neighbours.ts'
 
 const TOP = dirname(dirname(import.meta.dirname))
 const DIST = join(TOP, 'dist')
@@ -47,7 +47,7 @@ export class World implements AsyncDisposable {
   kbsUrl = ''
 
   constructor(name = 'world') {
-    this.dir = mkdtempSync(join(tmpdir(), `enclave-cc-${name}-`))
+    this.dir = mkdtempSync(worldPrefix(name))
     this.root = join(this.dir, 'root')
     this.state = join(this.dir, 'state')
     this.kbsData = join(this.dir, 'kbs')
