@@ -1,9 +1,11 @@
 // Pages that are made from the code: docs/errors.md, docs/cli-reference.md. With --check they must
-// equal what is committed; without, they are written. docs/tcb.md is made by boundaries.ts.
+// equal what is committed; without, they are written. docs/tcb.md is made by boundaries.ts. So are
+// docs/performance.md and its plots, from the measured documents beside them.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CODES } from '../src/lib/errors/index.ts'
+import { performancePages } from './bench/page.ts'
 
 const top = dirname(import.meta.dirname)
 const check = process.argv.includes('--check')
@@ -49,6 +51,7 @@ function cliPage(): string {
 for (const [name, text] of [
   ['docs/errors.md', errorsPage()],
   ['docs/cli-reference.md', cliPage()],
+  ...performancePages(top),
 ] as const) {
   const file = join(top, name)
   if (!check) writeFileSync(file, text)

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { World } from '../../test/support/world.ts'
 import { randomOf } from '../fuzz-mutations.ts'
 import type { Bench, BenchOptions } from './bench.ts'
-import { type Row, type RowFrame, row } from './document.ts'
+import { measured, type Row, type RowFrame, row } from './document.ts'
 import { background, openWorld, publishShell } from './world.ts'
 
 const HOLD = 'trap "exit 0" TERM; echo started; sleep 3600 & wait'
@@ -40,8 +40,10 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
     note(`run ${i + 1} of ${runs}`)
     {
       await using first = await background(world, idle)
-      const one = shares(await pids(world, first.id))
+      const of = await pids(world, first.id)
+      const one = shares(of)
       for (const [name, share] of Object.entries(one)) add(name, share)
+      for (const [name, share] of Object.entries(shares(of, 'Pss_Anon'))) add(`${name} own`, share)
       add('sum', sum(one))
       await using second = await background(world, idle)
       const both =
@@ -65,9 +67,15 @@ function rows(samples: ReadonlyMap<string, readonly number[]>): Row[] {
   }
   return [
     make('sum', 'idle pod, all our processes', 150, 'PSS of supervisor, agent and init'),
-    make('supervisor', 'idle pod: supervisor', null),
-    make('agent', 'idle pod: agent', null),
-    make('init', 'idle pod: init', null),
+    ...(['supervisor', 'agent', 'init'] as const).map((name) => {
+      const { median } = measured(samples.get(`${name} own`) ?? [])
+      return make(
+        name,
+        `idle pod: ${name}`,
+        null,
+        `of it ${median} MiB anonymous, the rest is files`,
+      )
+    }),
     make('further', 'a second pod adds', null, 'PSS of both pods less that of the first alone'),
     ...LAYERS.flatMap((size) => [
       make(
@@ -92,9 +100,9 @@ async function pids(world: World, id: string): Promise<Pids> {
   return { supervisor: pid('supervisor'), agent: pid('agent'), init: pid('init') }
 }
 
-/** PSS of each process in MiB. */
-function shares(of: Pids): Record<keyof Pids, number> {
-  const share = (pid: number): number => kib(`/proc/${pid}/smaps_rollup`, 'Pss')
+/** PSS of each process in MiB, or a part of it. */
+function shares(of: Pids, part = 'Pss'): Record<keyof Pids, number> {
+  const share = (pid: number): number => kib(`/proc/${pid}/smaps_rollup`, part)
   return { supervisor: share(of.supervisor), agent: share(of.agent), init: share(of.init) }
 }
 
