@@ -16,6 +16,7 @@ import {
 import { CODES } from '#lib/errors'
 import { array, type JsonObject, object, parseJson, string } from '#lib/json'
 import { LAUNCH_DEFAULT } from '#lib/policy'
+import { proveDecision } from '#protocol/kbs'
 import { headHolds, parseHead, verifyLog } from '../../src/owner/kbs/audit.ts'
 import {
   AGENT,
@@ -679,7 +680,8 @@ test('resources have history, roll back, and can be created without overwriting'
 })
 
 test('an agent reports its launch decision, and the owner reads it under its id', async () => {
-  const { token } = await world.attest(world.enclave())
+  const enclave = world.enclave()
+  const { token } = await world.attest(enclave)
   const report = {
     decision: 'deny',
     code: 'IMAGE_UNSIGNED',
@@ -688,8 +690,11 @@ test('an agent reports its launch decision, and the owner reads it under its id'
     policyIds: [],
     next: 'sign it',
   }
+  const body = utf8(JSON.stringify(report))
   const headers = { authorization: `Bearer ${token}` }
-  const { id } = (await world.ask('POST', 'enclave-cc/decisions', { json: report, headers })).json
+  const proof = proveDecision(enclave.privateKey, token, body)
+  const proven = { ...headers, 'enclave-cc-proof': proof }
+  const { id } = (await world.ask('POST', 'enclave-cc/decisions', { body, headers: proven })).json
   const record = await world.explain(id)
   assert.deepEqual(
     [record.kind, record.decision, record.code, record.next],
@@ -698,6 +703,19 @@ test('an agent reports its launch decision, and the owner reads it under its id'
   assert.match(String(record.subject), /reported by enclave a1a1/)
   const without = await world.ask('POST', 'enclave-cc/decisions', { json: report })
   refused(without, 401, 'KBS_TOKEN_MISSING', 'TokenNotFound')
+  // A host that saw the token (`attest` prints it) reports what never happened.
+  const { token: later } = await world.attest(enclave)
+  const other = proveDecision(world.enclave().privateKey, token, body)
+  const forged = utf8(JSON.stringify({ ...report, decision: 'allow' }))
+  for (const [sent, headers] of [
+    [body, { authorization: `Bearer ${token}` }],
+    [body, { authorization: `Bearer ${token}`, 'enclave-cc-proof': other }],
+    [body, { authorization: `Bearer ${later}`, 'enclave-cc-proof': proof }],
+    [forged, { authorization: `Bearer ${token}`, 'enclave-cc-proof': proof }],
+  ] as const) {
+    const answer = await world.ask('POST', 'enclave-cc/decisions', { body: sent, headers })
+    refused(answer, 403, 'KBS_PROOF_INVALID', 'AttestationError')
+  }
   refused(
     await world.admin('GET', 'decisions/0000'),
     404,

@@ -26,6 +26,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     detail: 'Attestation Token not found',
   },
   KBS_TOKEN_INVALID: { status: 401, variant: 'TokenVerifierError', detail: 'Token Verifier error' },
+  KBS_PROOF_INVALID: { status: 403, variant: 'AttestationError' },
   KBS_ADMIN_DENIED: { status: 401, variant: 'AdminAuthAccess' },
   KBS_ROUTE_UNKNOWN: { status: 404, variant: 'PluginNotFound' },
   KBS_BUSY: { status: 503, variant: 'AttestationError' },

@@ -3,6 +3,7 @@ import { resourceName } from '#lib/initdata'
 import { type JsonObject, object } from '#lib/json'
 import {
   AUDIT_HEAD_HEADER,
+  decisionProven,
   KBS_VERSION,
   parseAttestation,
   parseAuthRequest,
@@ -118,6 +119,13 @@ export async function getResource(broker: Broker, request: BrokerRequest): Promi
 /** `POST enclave-cc/decisions` (ours): an agent reports what it decided about a launch. */
 export async function reportDecision(broker: Broker, request: BrokerRequest): Promise<BrokerReply> {
   const token = tokenOf(broker, request)
+  // Whoever runs the enclave sees its token, but never has its key.
+  if (!decisionProven(token.teeKey, token.text, request.body, request.proof)) {
+    throw new KbsError(
+      'KBS_PROOF_INVALID',
+      'taking a report: it does not prove that the attested enclave made it',
+    )
+  }
   const report = parseLaunchReport(jsonBody(request))
   const subject = `${report.subject} (reported by enclave ${token.enclave.mrEnclave}, ${token.namespace})`
   const record = await broker.record('launch', { ...report, subject })
@@ -125,7 +133,7 @@ export async function reportDecision(broker: Broker, request: BrokerRequest): Pr
 }
 
 // A token that is given outranks the session: a stale cookie must not hide a good token.
-function tokenOf(broker: Broker, request: BrokerRequest): TokenFacts {
+function tokenOf(broker: Broker, request: BrokerRequest): TokenFacts & { readonly text: string } {
   const now = broker.parts.now()
   const given = bearer(request)
   const session = cookie(request, SESSION_COOKIE)
@@ -136,7 +144,7 @@ function tokenOf(broker: Broker, request: BrokerRequest): TokenFacts {
       'reading a resource: neither token nor attested session',
     )
   }
-  return verifyToken(broker.authority, token, now)
+  return { ...verifyToken(broker.authority, token, now), text: token }
 }
 
 function refusal(record: DecisionRecord): KbsError {

@@ -10,6 +10,8 @@ export interface BrokerRequest {
   readonly authorization: string | undefined
   readonly cookie: string | undefined
   readonly ifNoneMatch: string | undefined
+  /** Proof of a decision report. */
+  readonly proof: string | undefined
   readonly body: Uint8Array
   /** The connection is encrypted. */
   readonly secure: boolean

@@ -7,7 +7,7 @@ import {
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import { concat } from '#lib/bytes'
-import { MAX_BODY } from '#protocol/kbs'
+import { DECISION_PROOF_HEADER, MAX_BODY } from '#protocol/kbs'
 import type { Broker } from './broker.ts'
 import { KbsError } from './kbs-error.ts'
 import { toProblem } from './problem.ts'
@@ -118,6 +118,7 @@ async function answer(broker: Broker, request: IncomingMessage): Promise<BrokerR
     authorization: request.headers.authorization,
     cookie: request.headers.cookie,
     ifNoneMatch: request.headers['if-none-match'],
+    proof: request.headersDistinct[DECISION_PROOF_HEADER]?.[0],
     body: await readBody(request),
     secure: request.socket instanceof TLSSocket,
   })

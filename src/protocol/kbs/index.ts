@@ -1,3 +1,4 @@
+export { DECISION_PROOF_HEADER, decisionProven, proveDecision } from './decision-proof.ts'
 export type {
   Attestation,
   AuthRequest,

@@ -1,7 +1,8 @@
 import type { Tee } from '#lib/attest'
+import { utf8 } from '#lib/bytes'
 import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { type JsonObject, object, string } from '#lib/json'
-import { parseResourceResponse } from '#protocol/kbs'
+import { DECISION_PROOF_HEADER, parseResourceResponse } from '#protocol/kbs'
 import type { EnclaveClock } from '../enclave-clock.ts'
 import { attest, type Token } from './attestation.ts'
 import { BrokerError } from './broker-error.ts'
@@ -58,6 +59,11 @@ interface Held {
   readonly since: number
 }
 
+interface AuthorizedRequest extends BrokerRequest {
+  /** The broker wants proof that the document comes from the enclave of the token. */
+  readonly proven?: boolean
+}
+
 class BrokerClient implements Broker {
   readonly #options: BrokerOptions
   readonly #key: SessionKey
@@ -108,7 +114,8 @@ class BrokerClient implements Broker {
         method: 'POST',
         path: 'enclave-cc/decisions',
         attempt,
-        json: report,
+        document: utf8(JSON.stringify(report)),
+        proven: true,
         signal: options.signal,
       })
       return answerJson(attempt, body, (json) =>
@@ -121,7 +128,7 @@ class BrokerClient implements Broker {
     }
   }
 
-  async #authorized(request: BrokerRequest): Promise<BrokerAnswer> {
+  async #authorized(request: AuthorizedRequest): Promise<BrokerAnswer> {
     const held = await this.#valid()
     try {
       return await this.#send(request, held)
@@ -133,8 +140,16 @@ class BrokerClient implements Broker {
     }
   }
 
-  #send(request: BrokerRequest, held: Held): Promise<BrokerAnswer> {
-    const headers = { ...request.headers, authorization: `Bearer ${held.token.jwt}` }
+  #send(request: AuthorizedRequest, held: Held): Promise<BrokerAnswer> {
+    const { jwt } = held.token
+    const { document, proven = false } = request
+    const headers = {
+      ...request.headers,
+      authorization: `Bearer ${jwt}`,
+      ...(proven && document !== undefined
+        ? { [DECISION_PROOF_HEADER]: this.#key.prove(jwt, document) }
+        : {}),
+    }
     return exchange(this.#options.wire, { ...request, headers })
   }
 

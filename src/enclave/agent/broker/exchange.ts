@@ -1,3 +1,4 @@
+import { utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
 import { HttpError, type HttpMethod, type HttpResponse, readBody, type Transport } from '#lib/http'
 import { type JsonValue, parseJson } from '#lib/json'
@@ -20,6 +21,8 @@ export interface BrokerRequest {
   readonly attempt: string
   readonly headers?: Readonly<Record<string, string>>
   readonly json?: JsonValue
+  /** JSON as exact bytes, in place of `json`. */
+  readonly document?: Uint8Array
   /** Largest answer in bytes. */
   readonly max?: number
   readonly signal?: AbortSignal | undefined
@@ -39,25 +42,26 @@ const USER_AGENT = 'enclave-cc-agent'
 export async function exchange(wire: BrokerWire, request: BrokerRequest): Promise<BrokerAnswer> {
   const limit = AbortSignal.timeout(REQUEST_MS)
   const { signal } = request
+  const body = request.json === undefined ? request.document : utf8(JSON.stringify(request.json))
   const answered = wire.transport({
     method: request.method,
     url: new URL(`${KBS_PREFIX}/${request.path}`, wire.url),
     headers: {
       accept: 'application/json',
       'user-agent': USER_AGENT,
-      ...(request.json === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...request.headers,
     },
-    ...(request.json === undefined ? {} : { body: Buffer.from(JSON.stringify(request.json)) }),
+    ...(body === undefined ? {} : { body }),
     signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
   })
-  const { response, body } = await reached(wire, request.attempt, async () => {
+  const { response, content } = await reached(wire, request.attempt, async () => {
     const response = await answered
-    return { response, body: await readBody(response, request.max ?? MAX_ANSWER) }
+    return { response, content: await readBody(response, request.max ?? MAX_ANSWER) }
   })
-  if (body === undefined) throw answerInvalid(request.attempt, 'the answer is too long')
-  if (response.status >= 200 && response.status < 300) return { response, body }
-  throw refusal(request.attempt, response.status, body)
+  if (content === undefined) throw answerInvalid(request.attempt, 'the answer is too long')
+  if (response.status >= 200 && response.status < 300) return { response, body: content }
+  throw refusal(request.attempt, response.status, content)
 }
 
 /** Failures of the network under the name of what they mean here; those of trust keep theirs. */

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { flattenedDecrypt } from 'jose'
 import { CodedError } from '#lib/errors'
-import { type EcTeeKey, parseTeeKey, type ResourceResponse } from '#protocol/kbs'
+import { type EcTeeKey, parseTeeKey, proveDecision, type ResourceResponse } from '#protocol/kbs'
 
 /** The agent's ephemeral key: one for each process, never exported. */
 export interface SessionKey {
@@ -9,6 +9,8 @@ export interface SessionKey {
   readonly teeKey: EcTeeKey
   /** Opens what the broker encrypted to it. Throws KBS_ANSWER_INVALID. */
   open(answer: ResourceResponse): Promise<Uint8Array>
+  /** Proves that a decision report under this token is ours. */
+  prove(token: string, report: Uint8Array): string
 }
 
 /** Makes a P-256 key. */
@@ -19,7 +21,11 @@ export function createSessionKey(): SessionKey {
   // hash something else than we did (key-broker.md 1.5).
   const jwk = { kty: 'EC', crv: 'P-256', alg: 'ECDH-ES+A256KW', x, y }
   const teeKey = parseTeeKey(jwk) as EcTeeKey
-  return { teeKey, open: (answer) => open(answer, privateKey) }
+  return {
+    teeKey,
+    open: (answer) => open(answer, privateKey),
+    prove: (token, report) => proveDecision(privateKey, token, report),
+  }
 }
 
 async function open(answer: ResourceResponse, key: KeyObject): Promise<Uint8Array> {

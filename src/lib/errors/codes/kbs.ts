@@ -123,6 +123,10 @@ export const KBS_CODES = {
     next: 'attest again',
     retryable: true,
   },
+  KBS_PROOF_INVALID: {
+    meaning: 'A report of a decision does not prove that the attested enclave made it.',
+    next: 'nothing if nobody tampers: the agent proves its reports; a token alone cannot report',
+  },
   KBS_ADMIN_DENIED: {
     meaning: 'The admin token is missing, unknown, expired or of a role without this right.',
     next: 'pass --admin-token-file with a token of this broker (kbs init wrote DATA-DIR/admin.token)',
