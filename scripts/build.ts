@@ -2,7 +2,7 @@
 // must be reproducible. Also writes the metafiles that the boundaries test reads.
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
 import { PROGRAMS, type Program } from './programs.ts'
@@ -45,7 +45,13 @@ function commit(): string {
   }
 }
 
-rmSync(join(dist, 'build.json'), { force: true })
+// a program that runs while it is built again must find one build or the other
+function put(name: string, content: string | Uint8Array): void {
+  const file = join(dist, name)
+  writeFileSync(`${file}.new`, content)
+  renameSync(`${file}.new`, file)
+}
+
 mkdirSync(join(dist, 'meta'), { recursive: true })
 for (const program of PROGRAMS.filter((p) => existsSync(join(top, p.entry)))) {
   const [first, second] = [await bundle(program), await bundle(program)]
@@ -53,11 +59,12 @@ for (const program of PROGRAMS.filter((p) => existsSync(join(top, p.entry)))) {
   if (createHash('sha256').update(second.code).digest('hex') !== digest) {
     throw new Error(`${program.name}: two builds differ`)
   }
-  writeFileSync(join(dist, `${program.name}.cjs`), first.code)
-  writeFileSync(join(dist, 'meta', `${program.name}.json`), first.metafile)
+  put(`${program.name}.cjs`, first.code)
+  put(`meta/${program.name}.json`, first.metafile)
 }
-copyFileSync(join(top, wasm), join(dist, 'cedar_wasm_bg.wasm'))
+put('cedar_wasm_bg.wasm', readFileSync(join(top, wasm)))
 const { version } = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as {
   version: string
 }
-writeFileSync(join(dist, 'build.json'), `${JSON.stringify({ version, commit: commit() })}\n`)
+// last, and by rename: its date says that everything before is whole
+put('build.json', `${JSON.stringify({ version, commit: commit() })}\n`)

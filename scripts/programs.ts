@@ -10,6 +10,7 @@ export interface Program {
 export const PROGRAMS: readonly Program[] = [
   { name: 'agent', entry: 'src/enclave/agent/main.ts', trusted: true },
   { name: 'init', entry: 'src/enclave/init/main.ts', trusted: true },
+  { name: 'init-serve', entry: 'src/enclave/init/serve-main.ts', trusted: true },
   { name: 'supervisor', entry: 'src/host/supervisor/main.ts', trusted: false },
   { name: 'enclave-cc', entry: 'src/cli/main.ts', trusted: false },
 ]

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { initProgram } from '../../src/enclave/init/init-program.ts'
 
 // The init program with places of a test instead of those of a bundle.
-const [entry = '', base = '', spool = '', runc = ''] = process.argv.slice(1)
-void initProgram({ entry, base, spool, runc, chrooted: false })
+const [, base = '', spool = '', runc = ''] = process.argv.slice(1)
+const serveEntry = join(import.meta.dirname, '../../src/enclave/init/serve-main.ts')
+void initProgram({ serveEntry, base, spool, runc, chrooted: false })

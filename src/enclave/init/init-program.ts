@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { isMainThread } from 'node:worker_threads'
 import { linuxMounts } from '#platform/mount'
 import {
   becomeOwnRoot,
@@ -14,7 +13,6 @@ import {
 import { openSimTee } from '../tee/index.ts'
 import { runInit } from './run-init.ts'
 import { ServePool } from './serve-pool.ts'
-import { runServeWorker } from './serve-worker.ts'
 import { armWatchdog, die } from './watchdog.ts'
 
 const CONTROL = 0
@@ -41,8 +39,8 @@ function enter(chrooted: boolean): void {
 
 /** The places that the program works with; fixed values inside a bundle. */
 export interface InitProgramOptions {
-  /** The file that was started: serving threads run it again. */
-  readonly entry: string
+  /** The program of the serving threads. */
+  readonly serveEntry: string
   /** Started by chroot into a bundle: what lies above it is left behind for good. */
   readonly chrooted: boolean
   readonly runc: string
@@ -54,11 +52,10 @@ export interface InitProgramOptions {
 
 /**
  * The init program: descriptor 0 is the supervisor's control socket, 1 and 2 are the container's
- * output, 3 is the TEE device. Call it first of all, on the main thread or on a serving one.
+ * output, 3 is the TEE device. Call it first of all.
  */
 export async function initProgram(options: InitProgramOptions): Promise<void> {
-  if (!isMainThread) return runServeWorker()
-  const { entry, chrooted, ...places } = options
+  const { serveEntry, chrooted, ...places } = options
   enter(chrooted)
   using reaper = new Reaper()
   // Nothing is written to stderr: it is the container's.
@@ -68,7 +65,7 @@ export async function initProgram(options: InitProgramOptions): Promise<void> {
   }
   process.on('uncaughtException', fatal)
   process.on('unhandledRejection', fatal)
-  const pool = new ServePool(entry, THREADS)
+  const pool = new ServePool(serveEntry, THREADS)
   const control = new Socket({ fd: CONTROL, readable: true, writable: true })
   // The supervisor ends us through the control socket; a signal is the same as its end.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

@@ -2,7 +2,7 @@ import { initProgram } from './init-program.ts'
 
 // Paths inside the bundle and its private mounts; nothing of a pod is in argument or environment.
 void initProgram({
-  entry: process.argv[1] ?? '',
+  serveEntry: '/usr/lib/enclave-cc/init-serve.cjs',
   chrooted: true,
   runc: '/usr/sbin/runc',
   base: '/run/init',

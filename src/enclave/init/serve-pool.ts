@@ -26,7 +26,7 @@ export class ServePool {
   #defect: { readonly cause: unknown } | undefined
   #onTrouble: () => void = () => {}
 
-  /** `entry` is a program that calls `runServeWorker` when it is not the main thread. */
+  /** `entry` is a program that calls `runServeWorker`. */
   constructor(entry: string | URL, threads: number) {
     const ready: Promise<void>[] = []
     const ended: Promise<void>[] = []

@@ -19,7 +19,7 @@ export type ContentEntry =
 
 /** Where the parts of a bundle lie on this machine. */
 export interface ContentSources {
-  /** Folder of `agent.cjs`, `init.cjs` and `cedar_wasm_bg.wasm`. */
+  /** Folder of `agent.cjs`, `init.cjs`, `init-serve.cjs` and `cedar_wasm_bg.wasm`. */
   readonly dist: string
   /** The pinned node binary. */
   readonly node: string
@@ -54,7 +54,7 @@ export function bundleContents(sources: ContentSources): readonly ContentEntry[]
       add(`/usr${library.replace(/^\/usr\//, '/')}`, 0o555, library)
     }
   }
-  for (const name of ['agent.cjs', 'init.cjs', 'cedar_wasm_bg.wasm']) {
+  for (const name of ['agent.cjs', 'init.cjs', 'init-serve.cjs', 'cedar_wasm_bg.wasm']) {
     add(`/usr/lib/enclave-cc/${name}`, 0o444, join(sources.dist, name))
   }
   add(CA_LIST, 0o444, CA_LIST)
