@@ -17,6 +17,8 @@ import { spoolSealer } from './image/layers.ts'
 const CONTROL = 0
 const DEVICE = 3
 const TICK_MS = 5000
+/** Calls at work at once; each holds a frame of up to 4 MiB. A supervisor has two or three. */
+const MAX_CALLS = 16
 
 /** Places that the program works with; fixed values inside a bundle. */
 export interface AgentProgramOptions {
@@ -51,6 +53,7 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
   await serveTtrpc(control, {
     handlers: handlersOf(register(agentService, agent.handlers)),
     toStatus,
+    maxConcurrent: MAX_CALLS,
   })
   clearInterval(timer)
   agent.close()

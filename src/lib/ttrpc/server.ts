@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { writeFrame } from './connection.ts'
 import { type KeyValue, type Request, request, response, type Status } from './envelope.ts'
-import { FRAME_REQUEST, FRAME_RESPONSE, type Frame, FrameDecoder } from './frame.ts'
+import { FRAME_REQUEST, FRAME_RESPONSE, type Frame, FrameDecoder, MAX_BODY } from './frame.ts'
 import { STATUS, StatusError } from './status.ts'
 
 /** What a handler learns of its call beside the payload. */
@@ -146,9 +146,14 @@ function deadlineOf(
 }
 
 function encodeAnswer(answer: Uint8Array | Status): Uint8Array {
-  return answer instanceof Uint8Array
-    ? response.encode({ status: undefined, payload: answer })
-    : response.encode({ status: answer, payload: new Uint8Array(0) })
+  const encoded =
+    answer instanceof Uint8Array
+      ? response.encode({ status: undefined, payload: answer })
+      : response.encode({ status: answer, payload: new Uint8Array(0) })
+  // An answer that no frame can carry must still be one: the caller would wait for ever.
+  return encoded.length <= MAX_BODY
+    ? encoded
+    : encodeAnswer(refusal(STATUS.RESOURCE_EXHAUSTED, 'the answer is above 4 MiB'))
 }
 
 function refusal(code: number, message: string): Status {

@@ -191,6 +191,13 @@ test('open calls fail with TTRPC_CLOSED when the peer goes', async () => {
   await assert.rejects(client.call('t.Echo', 'Echo', utf8('')), { code: 'TTRPC_CLOSED' })
 })
 
+test('an answer that no frame can carry is refused instead of left out', async () => {
+  const { client } = connect(async () => new Uint8Array(MAX_BODY))
+  const call = client.call('t.Echo', 'Echo', new Uint8Array(0), { timeoutMs: 5000 })
+  await assert.rejects(call, { code: 'TTRPC_STATUS', status: STATUS.RESOURCE_EXHAUSTED })
+  client.close()
+})
+
 test('the server bounds the calls that are open at the same time', async () => {
   const gate = Promise.withResolvers<void>()
   const { client } = connect(
