@@ -62,6 +62,10 @@ interface ImageChange {
   readonly hmac?: Uint8Array
   readonly diffId?: string
   readonly env?: readonly string[]
+  /** The name inside the signature; default: without tag, as cosign. */
+  readonly signedName?: string
+  /** Unencrypted layers below. */
+  readonly plainLayers?: number
 }
 
 /** Pushes an image to a registry in memory. */
@@ -103,12 +107,20 @@ async function publish(name: string, change: ImageChange = {}) {
       annotations,
     }
   }
+  const below = Array.from({ length: change.plainLayers ?? 0 }, () => ({
+    mediaType: MEDIA_TYPES.ociLayerGzip,
+    digest: registry.addBlob(repository, new Uint8Array(blob)),
+    size: blob.length,
+  }))
   const config = utf8(
     JSON.stringify({
       os: 'linux',
       architecture: 'amd64',
       config: { Cmd: ['/app/run'], Env: change.env ?? [] },
-      rootfs: { type: 'layers', diff_ids: [change.diffId ?? digestOf(tar)] },
+      rootfs: {
+        type: 'layers',
+        diff_ids: [...below.map(() => digestOf(tar)), change.diffId ?? digestOf(tar)],
+      },
     }),
   )
   const manifest = encodeManifest({
@@ -120,6 +132,7 @@ async function publish(name: string, change: ImageChange = {}) {
       size: config.length,
     },
     layers: [
+      ...below,
       {
         mediaType: layer.mediaType,
         digest: registry.addBlob(repository, layer.bytes),
@@ -131,7 +144,12 @@ async function publish(name: string, change: ImageChange = {}) {
   const digest = registry.addManifest(repository, manifest, MEDIA_TYPES.ociManifest, '1')
   const by = 'signer' in change ? change.signer : signer
   if (by !== undefined) {
-    const payload = encodePayload(parseReference('registry.example/team/app:1'), digest)
+    const cosign = encodePayload(parseReference('registry.example/team/app:1'), digest)
+    const name = change.signedName
+    const payload =
+      name === undefined
+        ? cosign
+        : utf8(fromUtf8(cosign, 'payload').replace('registry.example/team/app', name))
     const signature = addSignature(undefined, payload, by)
     registry.addBlob(repository, signature.payload)
     registry.addBlob(repository, signature.config)
@@ -308,20 +326,39 @@ test('each request of the host is refused by name, and the rule that is suggeste
   }
 })
 
-test('a tag beside a digest is a word of the host and reaches no policy', async () => {
+test('a tag that no signature names, or beside a digest, is a word of the host and reaches no policy', async () => {
   const name = await namespace({
     'launch-policy/default': `@id("one") permit (principal, action == Action::"run", resource)
   when { principal.tag == "1" };
 @id("keys") permit (principal, action == Action::"use-key", resource);`,
   })
-  const image = await publish(name)
+  const image = await publish(name, { signedName: 'registry.example/team/app:1' })
   const tagged = await agentFor(name, image.registry)
   await tagged.prepare()
+  // What cosign signs has no tag: the host may serve whatever was ever signed under any tag.
+  const plain = await publish(name)
+  const untagged = await agentFor(name, plain.registry)
+  assert.equal((await refusal(untagged.prepare())).code, 'LAUNCH_REFUSED')
   const both = await agentFor(name, image.registry)
   const error = await refusal(
     both.prepare({}, undefined, `registry.example/team/app:1@${image.digest}`),
   )
   assert.equal(error.code, 'LAUNCH_REFUSED')
+})
+
+test('an image with one readable layer is encrypted, but not fully', async () => {
+  const rule = (attribute: string) => ({
+    'launch-policy/default': `@id("run") permit (principal, action == Action::"run", resource)
+  when { principal.${attribute} };
+@id("keys") permit (principal, action == Action::"use-key", resource);`,
+  })
+  const mixed = await prepared({ plainLayers: 1 }, rule('fullyEncrypted'))
+  assert.equal((await refusal(mixed.prepare())).code, 'LAUNCH_REFUSED')
+  assert.deepEqual(mixed.keysAsked(), [])
+  await (await prepared({ plainLayers: 1 }, rule('encrypted'))).prepare()
+  await (await prepared({}, rule('fullyEncrypted'))).prepare()
+  const plain = await prepared({ recipient: 'none' }, rule('encrypted'))
+  assert.equal((await refusal(plain.prepare())).code, 'LAUNCH_REFUSED')
 })
 
 test('what no policy can grant is refused under a policy that permits everything', async () => {

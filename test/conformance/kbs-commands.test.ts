@@ -218,6 +218,7 @@ test('policies are set, read back and asked', async () => {
         signers: [],
         signed: true,
         encrypted: true,
+        fullyEncrypted: true,
       },
       platform: 'simulated',
       containerId: 'c',

@@ -51,6 +51,7 @@ const image: ImageFacts = {
   signers: ['k1'],
   signed: true,
   encrypted: true,
+  fullyEncrypted: true,
 }
 const on = { image, platform: 'simulated', containerId: 'c' }
 const key = { namespace: 'acme', type: 'image-kek', tag: 'k' }
@@ -149,6 +150,15 @@ test('the default launch policy permits signed images, their keys, a reveal in s
   for (const type of ['image-kek', 'decryption-key', 'credential']) {
     const resource = { ...key, type }
     assert.ok(!evaluate('launch', LAUNCH_DEFAULT, { ...reveal, resource }).allowed, type)
+  }
+  // No type serves both: what an image can use as a key is never shown, whatever its kid is.
+  for (const type of ['image-kek', 'decryption-key', 'credential', 'note', 'kek', 'Image-Kek']) {
+    const resource = { ...key, type }
+    const both = [useKey, reveal].map(
+      (request) => evaluate('launch', LAUNCH_DEFAULT, { ...request, resource }).allowed,
+    )
+    assert.notDeepEqual(both, [true, true], type)
+    assert.equal(both[0], type === 'image-kek' || type === 'decryption-key', type)
   }
   const note = { ...key, type: 'note' }
   assert.ok(

@@ -45,7 +45,7 @@ export interface ReleaseRequest {
 export interface ImageFacts {
   readonly registry: string
   readonly repository: string
-  /** `''` where the image was named by digest alone. */
+  /** `''` unless a good signature names the tag: a tag is else a mere word of the host. */
   readonly tag: string
   /** `sha256:…` of the manifest. */
   readonly digest: string
@@ -53,7 +53,10 @@ export interface ImageFacts {
   readonly signers: readonly string[]
   /** At least one signature requirement passed. */
   readonly signed: boolean
+  /** At least one layer is encrypted. */
   readonly encrypted: boolean
+  /** No layer is readable without a key. */
+  readonly fullyEncrypted: boolean
 }
 
 /** Question of the launch policy about an image; one a request of the host. */
@@ -146,6 +149,7 @@ function principalOf(request: PolicyRequest): EntityJson {
     signers: [...i.signers],
     signed: i.signed,
     encrypted: i.encrypted,
+    fullyEncrypted: i.fullyEncrypted,
   })
 }
 

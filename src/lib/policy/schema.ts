@@ -51,7 +51,8 @@ action read appliesTo {
 `
 
 const LAUNCH = `
-// An image by digest. \`signers\` are the ids of the keys whose signature requirement it passed.
+// An image by digest. \`signers\` are the ids of the keys whose signature requirement it passed,
+// \`tag\` is "" unless one of those signatures names it; \`encrypted\` is some layer, \`fullyEncrypted\` each.
 entity Image = {
   registry: String,
   repository: String,
@@ -60,6 +61,7 @@ entity Image = {
   signers: Set<String>,
   signed: Bool,
   encrypted: Bool,
+  fullyEncrypted: Bool,
 };
 entity Host;
 entity Container;

@@ -1,6 +1,6 @@
 import { fromBase64 } from '#lib/bytes'
 import { digestAlgorithm, digestOf, isDigest, type Reference } from '#lib/oci'
-import { type IdentityRule, intendedImage, matchIdentity } from './identity.ts'
+import { type IdentityRule, intendedImage, matchIdentity, parseNamed } from './identity.ts'
 import { parsePayload, type SignedPayload } from './payload.ts'
 import { type ImagePolicy, parsePolicyKey, type Requirement } from './policy.ts'
 import { matchScope } from './scope.ts'
@@ -48,6 +48,11 @@ export interface ImagePolicyResult {
    * accepted; empty too under `insecureAcceptAnything` alone, which is no reason to release a key.
    */
   readonly signers: readonly string[]
+  /**
+   * One of those signatures names exactly the reference that was asked for, with its tag. Else the
+   * tag is a mere word of who asked: any manifest that was ever signed could be served under it.
+   */
+  readonly tagSigned: boolean
 }
 
 /**
@@ -57,11 +62,28 @@ export interface ImagePolicyResult {
  */
 export function evaluateImagePolicy(input: ImagePolicyInput): ImagePolicyResult {
   const { scope, requirements } = matchScope(input.policy, input.reference)
-  const signers = new Set<string>()
-  const results = requirements.map((requirement) => judge(requirement, input, signers))
+  const good: Good = { signers: new Set(), names: new Set() }
+  const results = requirements.map((requirement) => judge(requirement, input, good))
   // `every` holds for no requirements at all; the parser refuses that, and so does this line.
   const accepted = results.length > 0 && results.every(({ ok }) => ok)
-  return { accepted, scope, requirements: results, signers: accepted ? [...signers] : [] }
+  return {
+    accepted,
+    scope,
+    requirements: results,
+    signers: accepted ? [...good.signers] : [],
+    tagSigned: accepted && namesTag(input.reference, good.names),
+  }
+}
+
+/** What good signatures say. */
+interface Good {
+  readonly signers: Set<string>
+  readonly names: Set<string>
+}
+
+function namesTag(reference: Reference, names: ReadonlySet<string>): boolean {
+  const intended = intendedImage(reference)
+  return intended.tagged && [...names].some((name) => parseNamed(name).text === intended.text)
 }
 
 /** Paths of the key files that the policy needs for this image, each once. */
@@ -70,11 +92,7 @@ export function policyKeyPaths(policy: ImagePolicy, reference: Reference): strin
   return [...new Set(requirements.flatMap((each) => ('keyPaths' in each ? each.keyPaths : [])))]
 }
 
-function judge(
-  requirement: Requirement,
-  input: ImagePolicyInput,
-  signers: Set<string>,
-): RequirementResult {
+function judge(requirement: Requirement, input: ImagePolicyInput, good: Good): RequirementResult {
   const { type } = requirement
   if ('unsupported' in requirement) {
     const code = 'IMAGE_POLICY_REQUIREMENT_UNSUPPORTED'
@@ -93,7 +111,7 @@ function judge(
     }
     keys.push(key)
   }
-  return { type, ...judgeSignatures(keys, requirement.identity, input, signers) }
+  return { type, ...judgeSignatures(keys, requirement.identity, input, good) }
 }
 
 function fileKey(
@@ -109,7 +127,7 @@ function fileKey(
   }
 }
 
-type Judgement = Omit<RequirementResult, 'type'>
+type Judgement = Omit<RequirementResult, 'type'> & { readonly name?: string }
 
 /** How far a signature came before it failed; the one that came furthest explains the refusal. */
 const PROGRESS = [
@@ -124,7 +142,7 @@ function judgeSignatures(
   keys: readonly VerificationKey[],
   rule: IdentityRule,
   input: ImagePolicyInput,
-  signers: Set<string>,
+  good: Good,
 ): Judgement {
   const expected = keys.map(({ id }) => id).join(' or ')
   let worst: Judgement = { ok: false, code: 'SIGNATURE_MISSING', expected }
@@ -133,7 +151,8 @@ function judgeSignatures(
     const judgement = judgeSignature(signature, keys, rule, input)
     if (judgement.signer !== undefined) {
       signer ??= judgement.signer
-      signers.add(judgement.signer)
+      good.signers.add(judgement.signer)
+      if (judgement.name !== undefined) good.names.add(judgement.name)
     } else if (progress(judgement) >= progress(worst)) {
       worst = judgement
     }
@@ -183,7 +202,7 @@ function judgeSignature(
       actual: signed.dockerReference,
     }
   }
-  return { ok: true, signer: key.id }
+  return { ok: true, signer: key.id, name: signed.dockerReference }
 }
 
 function progress(judgement: Judgement): number {

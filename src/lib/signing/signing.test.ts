@@ -124,7 +124,32 @@ test('a good signature is accepted and names its signer', () => {
     scope: 'registry.example/team',
     requirements: [{ type: 'sigstoreSigned', ok: true, signer: key.id }],
     signers: [key.id],
+    tagSigned: false,
   })
+})
+
+test('a tag counts as signed only if a good signature over this manifest names it', () => {
+  const of = (
+    name: string,
+    ref = 'registry.example/team/app:1',
+    by = key,
+    digest = manifestDigest,
+  ) =>
+    judge(
+      [signature(payloadFor(name, digest), by), good],
+      signedBy({ signedIdentity: { type: 'matchRepository' } }),
+      parseReference(ref),
+    )
+  const app = 'registry.example/team/app'
+  assert.equal(of(`${app}:1`).tagSigned, true)
+  assert.equal(of(app).tagSigned, false)
+  assert.equal(of(`${app}:2`).tagSigned, false)
+  assert.equal(of(`${app}:1`, `${app}:1`, other).tagSigned, false)
+  assert.equal(of(`${app}:1`, `${app}:1`, key, digestOf(utf8('other'))).tagSigned, false)
+  assert.equal(of(`${app}:1`, `${app}:1@${manifestDigest}`).tagSigned, false)
+  assert.equal(of(`${app}@${manifestDigest}`, `${app}@${manifestDigest}`).tagSigned, false)
+  const refused = judge([signature(payloadFor(`${app}:1`))], signedBy({}, other))
+  assert.deepEqual([refused.accepted, refused.tagSigned], [false, false])
 })
 
 test('an image without signature, or signed by another key only, is refused', () => {

@@ -184,16 +184,19 @@ class Preparation {
   }
 
   #subject(source: ImageSource, signatures: ImagePolicyResult): LaunchSubject {
-    const { host, repository, tag, digest } = source.reference
+    const { host, repository, tag } = source.reference
+    const { layers } = source.manifest
+    const encrypted = layers.filter(({ mediaType }) => isEncrypted(mediaType))
     const image: ImageFacts = {
       registry: host,
       repository,
-      // Beside a digest the tag decides nothing: it would be a mere word of the host.
-      tag: digest === undefined ? (tag ?? '') : '',
+      // A tag that no signature names is a mere word of the host, and so is one beside a digest.
+      tag: signatures.tagSigned ? (tag ?? '') : '',
       digest: source.digest,
       signers: signatures.signers,
       signed: signatures.signers.length > 0,
-      encrypted: source.manifest.layers.some(({ mediaType }) => isEncrypted(mediaType)),
+      encrypted: encrypted.length > 0,
+      fullyEncrypted: encrypted.length > 0 && encrypted.length === layers.length,
     }
     const { containerId } = this.#input
     return { image, platform: this.#context.teePlatform, containerId }

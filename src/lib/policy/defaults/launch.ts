@@ -7,9 +7,14 @@ when { principal.signed };
 
 @id("launch-keys-of-namespace")
 permit (principal, action == Action::"use-key", resource)
-when { principal.signed && context.namespace == resource.namespace };
+when {
+  principal.signed &&
+  context.namespace == resource.namespace &&
+  ["image-kek", "decryption-key"].contains(resource.type)
+};
 
-// Development only: the host of a simulated platform can read memory anyhow.
+// Development only: the host of a simulated platform can read memory anyhow. What images may use as
+// a key is left out, so that no name serves both: another type as key needs a rule of its own above.
 @id("launch-reveal-simulated")
 permit (principal, action == Action::"reveal", resource)
 when {
