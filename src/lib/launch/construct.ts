@@ -2,9 +2,11 @@ import type { ImageConfig } from '#lib/oci'
 import type { HostRequest } from './host-request.ts'
 import {
   CONTAINER_ID,
+  encodeLaunchConfig,
   HOSTNAME,
   isCgroupPath,
   type LaunchConfig,
+  MAX_LAUNCH_BYTES,
   MAX_LAYERS,
 } from './launch-config.ts'
 import { LaunchError } from './launch-error.ts'
@@ -65,7 +67,7 @@ export function constructLaunch(
   }
   refuseUnsupported(request)
   const hostname = hostnameOf(request, container.id)
-  return {
+  const config: LaunchConfig = {
     version: 1,
     containerId: container.id,
     hostname,
@@ -86,6 +88,13 @@ export function constructLaunch(
     resources: request.resources,
     layers: container.layers.map((file) => ({ file })),
   }
+  // Said here, before any key is asked for: init would refuse it only after the handover.
+  if (encodeLaunchConfig(config).length > MAX_LAUNCH_BYTES) {
+    throw unsuitable(
+      `with what is asked for it needs over ${MAX_LAUNCH_BYTES} bytes to be described`,
+    )
+  }
+  return config
 }
 
 function refuseUnsupported(request: HostRequest): void {

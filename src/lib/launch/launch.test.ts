@@ -125,6 +125,16 @@ test('some variables are refused even where the policy grants them', () => {
     'BASH_ENV',
     'ENV',
     'BASH_FUNC_x%%',
+    'CORECLR_PROFILER_PATH',
+    'DOTNET_ADDITIONAL_DEPS',
+    'LUA_INIT',
+    'CLASSPATH',
+    'REQUESTS_CA_BUNDLE',
+    'SSLKEYLOGFILE',
+    'HOSTALIASES',
+    'SHELLOPTS',
+    'GODEBUG',
+    'php_ini_scan_dir',
     'A=B',
     'A\nB',
     '',
@@ -137,6 +147,16 @@ test('some variables are refused even where the policy grants them', () => {
   for (const name of ['LOG', 'ENVIRONMENT', 'MYPATH', 'PROXY', 'OLD_X']) {
     assert.ok(!isNeverGrantableEnv(name), name)
   }
+})
+
+test('a launch that no document can describe is refused by the agent, before any key', () => {
+  const args = Array.from({ length: 8 }, () => 'x'.repeat(120_000))
+  const granted = { ...everything, args: true }
+  const wide = { ...image, config: { ...image.config, Env: [`A=${'y'.repeat(130_000)}`] } }
+  assert.throws(() => constructLaunch(wide, host({ args }), granted, container), {
+    code: 'LAUNCH_IMAGE_UNSUITABLE',
+  })
+  assert.equal(constructLaunch(image, host({ args: ['x'] }), granted, container).args[2], 'x')
 })
 
 test('some mounts are refused whatever anybody grants', () => {
@@ -166,7 +186,12 @@ test('hosts, resolv.conf and the host name are rendered anew from what parses', 
       '; note\nnameserver 10.0.0.53\nnameserver fe80::1%eth0\nnameserver ::ffff:1.2.3.4\n' +
       'search a.example b.example\noptions ndots:5 trust-ad inet6\nsortlist 1.2.3.4\n',
   })
-  assert.equal(found.hosts, '10.0.0.1\tdb db.local\n::1\tlocalhost\n')
+  const loopback = '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n'
+  assert.equal(found.hosts, `${loopback}10.0.0.1\tdb db.local\n`)
+  const moved = launch({
+    hosts: '6.6.6.6 LocalHost db localhost. a.localhost\n6.6.6.6 ip6-loopback',
+  })
+  assert.equal(moved.hosts, `${loopback}6.6.6.6\tdb\n`)
   assert.equal(
     found.resolvConf,
     'nameserver 10.0.0.53\nnameserver ::ffff:1.2.3.4\nsearch a.example b.example\noptions ndots:5\n',

@@ -6,22 +6,24 @@ const MAX_LINES = 512
 const MAX_NAMESERVERS = 3
 const MAX_SEARCH = 32
 
-/** Renders `/etc/hosts` from the lines that are an address and names; with none, the loopback lines. */
+const LOOPBACK = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback']
+const LOOPBACK_NAME =
+  /^(?:localhost(?:\.localdomain)?|ip6-(?:localhost|loopback)|.*\.localhost)\.?$/i
+
+/**
+ * Renders `/etc/hosts`: the loopback lines, then the host's lines that are an address and names. Names
+ * of the loopback are not the host's to give: programs trust `localhost` to be the machine itself.
+ */
 export function renderHosts(text: string | undefined, hostname: string): string {
   const lines: string[] = []
   for (const words of wordsOf(text ?? '')) {
     const [address = '', ...names] = words
-    if (!isAddress(address) || names.length === 0 || !names.every(isHostName)) continue
-    lines.push(`${address}\t${names.join(' ')}`)
+    if (!isAddress(address) || !names.every(isHostName)) continue
+    const given = names.filter((name) => !LOOPBACK_NAME.test(name))
+    if (given.length > 0) lines.push(`${address}\t${given.join(' ')}`)
   }
-  if (lines.length === 0) {
-    lines.push(
-      '127.0.0.1\tlocalhost',
-      '::1\tlocalhost ip6-localhost ip6-loopback',
-      `127.0.1.1\t${hostname}`,
-    )
-  }
-  return `${lines.join('\n')}\n`
+  if (lines.length === 0) lines.push(`127.0.1.1\t${hostname}`)
+  return `${[...LOOPBACK, ...lines].join('\n')}\n`
 }
 
 /** Renders `/etc/resolv.conf`: up to three nameservers, the search list, and the `ndots` option. */

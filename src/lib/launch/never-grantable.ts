@@ -14,11 +14,27 @@ const PREFIXES = [
   'JAVA_TOOL_OPTIONS',
   'JDK_JAVA_OPTIONS',
   '_JAVA_OPTIONS',
-  'DOTNET_STARTUP_HOOKS',
+  'DOTNET_',
+  'CORECLR_',
+  'COR_',
+  'COMPLUS_',
   'GIT_',
+  'LUA_',
+  'ERL_',
+  'GNUTLS_',
 ]
-const SUFFIXES = ['_PROXY']
-const EXACT = ['GLIBC_TUNABLES', 'GCONV_PATH', 'PATH', 'BASH_ENV', 'ENV', 'IFS', 'PROMPT_COMMAND']
+const SUFFIXES = ['_PROXY', '_CA_BUNDLE', '_PRELOAD']
+const EXACT = [
+  // The C library and the shell.
+  ...['GLIBC_TUNABLES', 'GCONV_PATH', 'LOCPATH', 'NLSPATH', 'PATH', 'IFS', 'ENV', 'BASH_ENV'],
+  ...['SHELLOPTS', 'BASHOPTS', 'PS4', 'CDPATH', 'PROMPT_COMMAND'],
+  // Who answers for a name.
+  ...['HOSTALIASES', 'LOCALDOMAIN', 'RES_OPTIONS', 'RESOLV_HOST_CONF', 'KRB5_CONFIG'],
+  // Code that interpreters load.
+  ...['CLASSPATH', 'PHPRC', 'PHP_INI_SCAN_DIR', 'TCLLIBPATH', 'R_PROFILE', 'R_ENVIRON'],
+  // Switches of Go's cryptography and of TLS keys written to a file.
+  ...['GODEBUG', 'SSLKEYLOGFILE'],
+]
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,254}$/
 
