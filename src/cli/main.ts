@@ -7,14 +7,10 @@ import { reportLines, toExit, toReport } from './report.ts'
 import { versionDocument } from './version.ts'
 
 const LEVELS = ['error', 'warn', 'info', 'debug']
+const FORMATS = ['text', 'json']
+const EXIT_PIPE = 141
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv.includes('--version') && !argv.includes('--')) {
-    const version = versionDocument()
-    const text = argv.includes('--json') ? JSON.stringify(version) : `enclave-cc ${version.version}`
-    process.stdout.write(`${text}\n`)
-    return 0
-  }
   if (process.env.ENCLAVE_CC_HELP_PAGES === '1') {
     process.stdout.write(JSON.stringify([...(await helpPages())]))
     return 0
@@ -27,9 +23,17 @@ async function main(argv: readonly string[]): Promise<number> {
       abort.abort(new CodedError('INTERRUPTED', `interrupted by ${name}`))
     })
   }
-  const json = argv.includes('--json')
+  // a guess, until the line is parsed: words after the image of `run` are not for us
+  let json = argv.slice(0, argv.indexOf('--') >>> 0).includes('--json')
   try {
     const parsed = await parseLine(argv, process.env)
+    if (parsed.kind === 'version') {
+      const version = versionDocument()
+      process.stdout.write(
+        json ? `${JSON.stringify(version)}\n` : `enclave-cc ${version.version}\n`,
+      )
+      return 0
+    }
     if (parsed.kind === 'text') {
       const out = parsed.exitCode === 0 ? process.stdout : process.stderr
       out.write(parsed.text)
@@ -40,6 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
       throw new CodedError('USAGE', parsed.message, { next: `see ${help}` })
     }
     const { command, input } = parsed
+    json = input.globalFlag('json')
     const context = contextOf(input, abort.signal)
     const outcome = await command.run(context, input)
     if (context.json && outcome.document !== undefined) {
@@ -67,6 +72,9 @@ function contextOf(input: Input, signal: AbortSignal): CommandContext {
   if (!LEVELS.includes(level)) throw new CodedError('USAGE', `--log-level ${level} is unknown`)
   const quiet = input.globalFlag('quiet')
   const format = input.global('log-format') ?? 'text'
+  if (!FORMATS.includes(format)) {
+    throw new CodedError('USAGE', `--log-format ${format} is unknown`)
+  }
   return {
     places: resolvePlaces((name) => input.global(name), process.env),
     env: process.env,
@@ -97,6 +105,13 @@ function contextOf(input: Input, signal: AbortSignal): CommandContext {
     },
   }
 }
+
+// Whoever reads our output may go away (`| head`): the end of a program by SIGPIPE, without its words.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT_PIPE)
+  throw error
+})
+process.stderr.on('error', () => {})
 
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { parse } from 'smol-toml'
 import type { Places } from '#lib/command'
 import { CodedError } from '#lib/errors'
@@ -29,20 +30,28 @@ const VARIABLE: Readonly<Record<Key, string>> = {
 
 /**
  * Resolves each place: flag, then environment, then configuration file, then default.
- * A configuration file with an unknown key is refused; a missing default file is none.
+ * A configuration file with an unknown key is refused; a missing default file is none. Paths come out
+ * absolute: supervisors, which get them too, work in another directory.
  */
 export function resolvePlaces(flag: (name: string) => string | undefined, env: Env): Places {
-  const config = readConfig(flag('config') ?? env.ENCLAVE_CC_CONFIG)
-  const value = (key: Key): string | undefined =>
-    flag(key) ?? (env[VARIABLE[key]] || undefined) ?? config[key]
+  const config = readConfig(flag('config') ?? (env.ENCLAVE_CC_CONFIG || undefined))
+  const value = (key: Key): string | undefined => {
+    const found = flag(key) ?? (env[VARIABLE[key]] || undefined) ?? config[key]
+    if (found === '') throw new CodedError('USAGE', `${key} is empty`)
+    return found
+  }
+  const path = (key: Key): string | undefined => {
+    const found = value(key)
+    return found === undefined ? undefined : resolve(found)
+  }
   return Object.freeze({
-    root: value('root') ?? '/var/lib/enclave-cc',
-    state: value('state') ?? '/run/enclave-cc',
-    kbsData: value('kbs-data') ?? '/var/lib/enclave-cc-kbs',
+    root: path('root') ?? '/var/lib/enclave-cc',
+    state: path('state') ?? '/run/enclave-cc',
+    kbsData: path('kbs-data') ?? '/var/lib/enclave-cc-kbs',
     kbsUrl: value('kbs-url'),
-    kbsCa: value('kbs-ca'),
-    initData: value('init-data') ?? '/etc/enclave-cc/init-data.toml',
-    adminTokenFile: value('admin-token-file'),
+    kbsCa: path('kbs-ca'),
+    initData: path('init-data') ?? '/etc/enclave-cc/init-data.toml',
+    adminTokenFile: path('admin-token-file'),
   })
 }
 

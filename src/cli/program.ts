@@ -2,12 +2,14 @@ import { Command as Commander, CommanderError, Option } from 'commander'
 import type { Command, CommandInput, OptionSpec } from '#lib/command'
 import { GLOBAL_OPTIONS } from './globals.ts'
 import { GROUPS } from './groups.ts'
+import { nearest } from './nearest.ts'
 
 /** A parsed command line: which command, with what; or text to print and leave. */
 export type Parsed =
   | { readonly kind: 'command'; readonly command: Command; readonly input: Input }
   | { readonly kind: 'text'; readonly text: string; readonly exitCode: number }
   | { readonly kind: 'usage'; readonly message: string; readonly path: readonly string[] }
+  | { readonly kind: 'version' }
 
 /** What `parseLine` found beside the command: also the global flags. */
 export interface Input extends CommandInput {
@@ -15,7 +17,7 @@ export interface Input extends CommandInput {
   globalFlag(flag: string): boolean
 }
 
-/** Parses a command line (without node and script). Loads only the group that the line names. */
+/** Parses a command line (without node and script); a flag given last wins. Loads only the group that the line names. */
 export async function parseLine(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -29,6 +31,7 @@ export async function parseLine(
     .enablePositionalOptions()
     .usage('[flags] COMMAND …')
   addOptions(root, GLOBAL_OPTIONS, env)
+  answerVersion(root)
   for (const [name, group] of Object.entries(GROUPS)) {
     if (name !== word) root.command(name).description(group.summary)
   }
@@ -39,6 +42,7 @@ export async function parseLine(
     for (const operand of command.operands?.split(' ') ?? []) leaf.argument(operand)
     addOptions(leaf, command.options ?? [], env)
     addOptions(leaf, GLOBAL_OPTIONS, env, true)
+    answerVersion(leaf)
     if (command.passThrough === true) leaf.passThroughOptions()
     leaf.allowExcessArguments(false)
     leaf.action(() => {
@@ -60,11 +64,12 @@ export async function parseLine(
     await root.parseAsync([...argv], { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
+    if (error.code === VERSION) return { kind: 'version' }
     if (error.exitCode === 0) return { kind: 'text', text: out, exitCode: 0 }
     if (error.code === 'commander.help') return { kind: 'text', text: out, exitCode: 2 }
     return {
       kind: 'usage',
-      message: sentence(error.message),
+      message: withNearestGlobal(sentence(error.message)),
       path: word === undefined ? [] : [word],
     }
   }
@@ -82,6 +87,24 @@ export async function helpPages(): Promise<ReadonlyMap<string, string>> {
     }
   }
   return pages
+}
+
+const VERSION = 'enclave-cc.version'
+
+// Seen while the line is parsed, so it works without the operands that a command wants, and is not
+// seen among the words that `run` hands to the container.
+function answerVersion(to: Commander): void {
+  to.addOption(new Option('--version', 'print the version').hideHelp(to.parent !== null))
+  to.on('option:version', () => {
+    throw new CommanderError(0, VERSION, '')
+  })
+}
+
+// commander looks for near names among the flags that its help shows, and global ones are not there
+function withNearestGlobal(message: string): string {
+  const [, flag] = /^unknown option '--([^'=]+)[^']*'$/.exec(message) ?? []
+  const near = flag === undefined ? undefined : nearest(flag, GLOBAL_OPTIONS.map(longName))
+  return near === undefined ? message : `${message} (Did you mean --${near}?)`
 }
 
 function firstWord(argv: readonly string[]): string | undefined {
@@ -129,6 +152,8 @@ function inputOf(
   const declared = new Set((command.options ?? []).map(longName))
   const read = (flag: string): unknown => {
     if (!declared.has(flag)) throw new TypeError(`${command.path.join(' ')} has no --${flag}`)
+    // commander reads `--no-x` as the negation of an `x` that is there by itself
+    if (flag.startsWith('no-')) return options[attribute(flag.slice(3))] === false
     return options[attribute(flag)]
   }
   return {
@@ -145,7 +170,7 @@ function longName(spec: OptionSpec): string {
   return (/--([a-z0-9-]+)/.exec(spec.flags) as RegExpExecArray)[1] as string
 }
 
-// commander camel-cases names; a `no-` prefix would be negation, which we never use
+// commander camel-cases names
 function attribute(flag: string): string {
   return flag.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -1,4 +1,4 @@
-import type { Progress } from '#lib/command'
+import { type Progress, printable } from '#lib/command'
 
 const WIDTH = 24
 
@@ -16,7 +16,7 @@ export function startProgress(
     if (ended) return
     ended = true
     const seconds = ((now() - started) / 1000).toFixed(2)
-    const tail = text === undefined ? '' : `  ${text}`
+    const tail = text === undefined ? '' : `  ${printable(text)}`
     out.write(`${terminal ? '\r\u001b[K' : ''}${mark} ${label}${tail}  (${seconds} s)\n`)
   }
   return {

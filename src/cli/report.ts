@@ -1,3 +1,4 @@
+import { printable } from '#lib/command'
 import { CodedError, codeRow, isCoded } from '#lib/errors'
 
 /** What the door says of a failure. */
@@ -16,6 +17,8 @@ const ERRNO: Readonly<Record<string, string>> = {
   ENOENT: 'INPUT_UNREADABLE',
   EACCES: 'INPUT_UNREADABLE',
   EISDIR: 'INPUT_UNREADABLE',
+  ENOTDIR: 'INPUT_UNREADABLE',
+  EEXIST: 'OUTPUT_EXISTS',
 }
 
 /** Turns anything thrown into the one report that is printed. */
@@ -37,11 +40,14 @@ export function toReport(error: unknown): Report {
   return toReport(new CodedError(code, message, { cause: error }))
 }
 
-/** Exit code of a failure: 2 for usage and unreadable input, 130 or 143 when interrupted, else 1. */
+/**
+ * Exit code of a failure: the error's own `exitCode` if it has one, 130 or 143 when interrupted, 2 for
+ * usage and unreadable input, else 1.
+ */
 export function toExit(error: unknown, signal: NodeJS.Signals | undefined): number {
-  if (signal !== undefined) return signal === 'SIGTERM' ? 143 : 130
   const { exitCode } = (error ?? {}) as { exitCode?: unknown }
   if (typeof exitCode === 'number') return exitCode
+  if (signal !== undefined) return signal === 'SIGTERM' ? 143 : 130
   const { code } = toReport(error)
   return code === 'USAGE' || code === 'INPUT_UNREADABLE' ? 2 : 1
 }
@@ -50,5 +56,6 @@ export function toExit(error: unknown, signal: NodeJS.Signals | undefined): numb
 export function reportLines(report: Report, json: boolean): string {
   if (json) return `${JSON.stringify({ error: report })}\n`
   const id = report.correlationId === undefined ? '' : ` (id ${report.correlationId})`
-  return `error: ${report.message}${id} [${report.code}]\nnext: ${report.next}\n`
+  const sentence = printable(`${report.message}${id} [${report.code}]`)
+  return `error: ${sentence}\nnext: ${printable(report.next)}\n`
 }

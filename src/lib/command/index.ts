@@ -6,4 +6,5 @@ export type {
   Outcome,
   Places,
 } from './command.ts'
+export { printable } from './printable.ts'
 export type { Progress } from './progress.ts'
