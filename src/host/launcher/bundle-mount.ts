@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readSync,
+  realpathSync,
   rmSync,
   writeSync,
 } from 'node:fs'
@@ -39,13 +40,15 @@ export interface BundlePlaces {
 
 /**
  * Mounts the bundle in `dir` unless it is mounted already, and holds it. The image is hashed while it
- * is copied to a private file, which is mounted and then unlinked: nothing on disk can be exchanged
+ * is copied to a private file without a name, which is mounted: nothing on disk can be exchanged
  * between the check and what is executed. Throws CodedError BUNDLE_MISSING or BUNDLE_IMAGE_MISMATCH.
  */
 export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
   const { agent, init } = readBundle(dir)
   const { sha256, size } = agent.manifest.image
-  const base = join(places.state, 'bundles', sha256.slice(0, 32))
+  mkdirSync(places.state, { recursive: true, mode: 0o700 })
+  // as the kernel names mounts: without links, `/var/run` is one on most machines
+  const base = join(realpathSync(places.state), 'bundles', sha256.slice(0, 32))
   const root = join(base, 'root')
   using _mutex = lockFolder(base)
   const hold = lockFile(join(base, 'users'), 'shared')
@@ -56,6 +59,7 @@ export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
     }
   } catch (error) {
     hold[Symbol.dispose]()
+    removeIfLast(base)
     throw error
   }
   return { agent, init, root, base, holdFd: hold.fd, release: () => releaseHold(hold, base) }
@@ -63,8 +67,8 @@ export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
 
 /** Unmounts every bundle of this state directory that nobody holds (left by a killed supervisor). */
 export function sweepBundles(state: string): void {
-  const folder = join(state, 'bundles')
-  if (!existsSync(folder)) return
+  if (!existsSync(join(state, 'bundles'))) return
+  const folder = join(realpathSync(state), 'bundles')
   for (const name of readdirSync(folder)) releaseHold(undefined, join(folder, name))
 }
 
@@ -76,6 +80,10 @@ export function releaseBundle(base: string, holdFd: number): void {
 function releaseHold(hold: FileLock | undefined, base: string): void {
   using _mutex = lockFolder(base)
   hold?.[Symbol.dispose]()
+  removeIfLast(base)
+}
+
+function removeIfLast(base: string): void {
   using last = tryLockFile(join(base, 'users'), 'exclusive')
   if (last === undefined) return
   const root = join(base, 'root')
@@ -100,9 +108,18 @@ function lockFolder(base: string): FileLock {
 function isMounted(path: string): boolean {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .some((line) => line.split(' ')[4] === path)
+    .some((line) => unescaped(line.split(' ')[4] ?? '') === path)
 }
 
+// the kernel writes space, tab, newline and backslash as octal numbers
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  )
+}
+
+// The copy has no name from its first byte on: a command that is killed here leaves none, and what is
+// mounted is the very file that was hashed.
 function mountCopy(
   image: string,
   sha256: string,
@@ -112,17 +129,19 @@ function mountCopy(
 ): void {
   const folder = join(root, 'bundles')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const copy = join(folder, `.private-${randomBytes(8).toString('hex')}`)
+  const name = join(folder, `.private-${randomBytes(8).toString('hex')}`)
+  const copy = openSync(name, 'wx+', 0o400)
   try {
+    rmSync(name)
     const actual = copyHashed(image, copy, size)
     if (actual !== sha256) {
       throw new CodedError('BUNDLE_IMAGE_MISMATCH', `${image} is not the image of its manifests`, {
         details: { expected: sha256, actual },
       })
     }
-    mountErofs(copy, target)
+    mountErofs(`/proc/self/fd/${copy}`, target)
   } finally {
-    rmSync(copy, { force: true })
+    closeSync(copy)
   }
 }
 
@@ -137,10 +156,10 @@ function mountErofs(image: string, target: string): void {
   }
 }
 
-function copyHashed(from: string, to: string, size: number): string {
+function copyHashed(from: string, output: number, size: number): string {
   const hash = createHash('sha256')
   const buffer = Buffer.allocUnsafe(BLOCK)
-  const [input, output] = [openSync(from, 'r'), openSync(to, 'wx', 0o400)]
+  const input = openImage(from)
   try {
     let total = 0
     for (;;) {
@@ -155,6 +174,13 @@ function copyHashed(from: string, to: string, size: number): string {
     }
   } finally {
     closeSync(input)
-    closeSync(output)
+  }
+}
+
+function openImage(file: string): number {
+  try {
+    return openSync(file, 'r')
+  } catch (cause) {
+    throw new CodedError('BUNDLE_MISSING', `reading ${file} failed`, { cause })
   }
 }

@@ -47,7 +47,8 @@ export async function startEnclave(launch: EnclaveLaunch): Promise<EnclaveProces
   })
   control.closeTheirs()
   device.closeTheirs()
-  const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
+  const { promise: ended, resolve } = Promise.withResolvers<Awaited<EnclaveProcess['ended']>>()
+  child.once('exit', (code, signal) => resolve({ code, signal }))
   try {
     await once(child, 'spawn')
   } catch (cause) {
