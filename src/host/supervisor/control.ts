@@ -1,10 +1,13 @@
 import { rmSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
-import { CodedError } from '#lib/errors'
-import { integer, object, oneOf, string } from '#lib/json'
+import { connect, createServer, type Socket } from 'node:net'
+import { CodedError, isCoded } from '#lib/errors'
+import { integer, type JsonValue, object, oneOf, optional, string } from '#lib/json'
 import { jsonLine, jsonLines } from '#lib/json-lines'
 
 const MAX_LINE = 64 * 1024
+const MAX_SECONDS = 1_000_000
+// struct sockaddr_un holds 108 bytes, the last of them zero; longer paths would be cut off silently
+const MAX_PATH = 107
 
 /** What another command may ask a container's supervisor. */
 export type ControlRequest =
@@ -15,70 +18,118 @@ export type ControlRequest =
 /** What the supervisor does for control requests; each resolves when it is done. */
 export interface ControlHandlers {
   kill(signal: number): Promise<void>
-  /** TERM, after `timeout` seconds KILL; resolves when the container has ended. */
+  /** TERM, after `timeout` seconds KILL; resolves when nothing is left of the container's processes. */
   stop(timeout: number): Promise<void>
-  /** Resolves with the exit code. */
+  /** Resolves with the exit code, at the same moment. */
   wait(): Promise<number>
 }
 
-/** Serves control requests on a unix socket, one a connection; root alone can connect. */
-export async function serveControl(path: string, handlers: ControlHandlers): Promise<Server> {
+/** A control socket that is served. */
+export interface ControlServer {
+  /** Answers who waits for handlers that are done, then ends all connections and removes the socket. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves control requests on a unix socket, one a connection; root alone can connect. Throws CodedError
+ * USAGE where the path is too long for a socket.
+ */
+export async function serveControl(
+  path: string,
+  handlers: ControlHandlers,
+): Promise<ControlServer> {
+  if (Buffer.byteLength(path) > MAX_PATH) {
+    throw new CodedError('USAGE', `the state directory is too deep for a socket: ${path}`, {
+      next: `choose a --state whose path is at least ${Buffer.byteLength(path) - MAX_PATH} bytes shorter`,
+    })
+  }
   rmSync(path, { force: true })
-  const server = createServer((socket) => void serveOne(socket, handlers))
+  const open = new Map<Socket, Promise<void>>()
+  const server = createServer((socket) => {
+    const served = serveOne(socket, handlers).finally(() => open.delete(socket))
+    open.set(socket, served)
+  })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     const before = process.umask(0o077)
     server.listen(path, resolve)
     process.umask(before)
   })
-  return server
+  return {
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      // Everybody's handlers are done by now, so each has its answer soon. Whoever sent no request, or
+      // does not read, must not keep us.
+      const patience = setTimeout(() => {
+        for (const socket of open.keys()) socket.destroy()
+      }, 2000)
+      await closed
+      clearTimeout(patience)
+      rmSync(path, { force: true })
+    },
+  }
 }
 
 async function serveOne(socket: Socket, handlers: ControlHandlers): Promise<void> {
   socket.on('error', () => {})
+  let answer: Record<string, unknown>
   try {
-    for await (const line of jsonLines(socket, MAX_LINE)) {
-      const request = object(line, 'request')
-      const op = oneOf(request.op, 'request.op', ['kill', 'stop', 'wait'])
-      let exitCode = 0
-      if (op === 'kill') await handlers.kill(integer(request.signal, 'request.signal', 0, 64))
-      if (op === 'stop') await handlers.stop(integer(request.timeout, 'request.timeout'))
-      if (op === 'wait') exitCode = await handlers.wait()
-      socket.end(jsonLine({ ok: true, exitCode }))
-      return
-    }
+    const { value, done } = await jsonLines(socket, MAX_LINE).next()
+    if (done === true) return
+    answer = { ok: true, exitCode: await handle(value, handlers) }
   } catch (error) {
-    socket.end(jsonLine({ ok: false, message: (error as Error).message }))
+    const code = isCoded(error) ? error.code : 'INTERNAL'
+    answer = { ok: false, code, message: (error as Error).message.slice(0, 1000) }
+  }
+  await new Promise<void>((resolve) => {
+    socket.once('close', () => resolve())
+    socket.end(jsonLine(answer), () => socket.destroySoon())
+  })
+}
+
+async function handle(line: JsonValue, handlers: ControlHandlers): Promise<number> {
+  const request = object(line, 'request')
+  switch (oneOf(request.op, 'request.op', ['kill', 'stop', 'wait'])) {
+    case 'kill':
+      await handlers.kill(integer(request.signal, 'request.signal', 1, 64))
+      return 0
+    case 'stop':
+      await handlers.stop(integer(request.timeout, 'request.timeout', 0, MAX_SECONDS))
+      return 0
+    default:
+      return await handlers.wait()
   }
 }
 
 /**
- * Asks a supervisor. Resolves with the exit code for `wait`, else 0. Throws CodedError
- * CONTAINER_NOT_RUNNING where no supervisor answers.
+ * Asks a supervisor. Resolves with the exit code for `wait`, else 0; undefined where no supervisor
+ * answers (not yet, or not any more). Throws the CodedError that the supervisor answers.
  */
 export async function askControl(
   path: string,
   request: ControlRequest,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<number | undefined> {
+  signal.throwIfAborted()
   const socket = connect(path)
   const onAbort = (): void => void socket.destroy(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
+  let answer: ReturnType<typeof object>
   try {
     socket.write(jsonLine(request))
-    for await (const line of jsonLines(socket, MAX_LINE)) {
-      const answer = object(line, 'answer')
-      if (answer.ok !== true) throw new Error(string(answer.message, 'answer.message'))
-      return integer(answer.exitCode, 'answer.exitCode')
-    }
-    throw new Error('the supervisor closed the connection')
-  } catch (cause) {
+    const { value, done } = await jsonLines(socket, MAX_LINE).next()
+    if (done === true) return undefined
+    answer = object(value, 'answer')
+  } catch {
     signal.throwIfAborted()
-    throw new CodedError('CONTAINER_NOT_RUNNING', 'asking the supervisor of the container failed', {
-      cause,
-    })
+    return undefined
   } finally {
     signal.removeEventListener('abort', onAbort)
     socket.destroy()
   }
+  if (answer.ok === true) return integer(answer.exitCode, 'answer.exitCode')
+  throw new CodedError(
+    string(optional(answer.code, (code) => string(code, 'answer.code')) ?? 'INTERNAL', 'code'),
+    string(answer.message, 'answer.message'),
+  )
 }

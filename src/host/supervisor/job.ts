@@ -42,7 +42,7 @@ export type Job = RunJob | AttestJob
 /** Later lines from the command. */
 export type JobOrder =
   | { readonly op: 'signal'; readonly signal: number }
-  /** Give up before the container has started. */
+  /** Give up: what has started meanwhile is ended and removed. */
   | { readonly op: 'cancel' }
 
 /** Report of a failure, as the command prints it. */

@@ -1,6 +1,7 @@
-import { closeSync, createReadStream, openSync, writeSync } from 'node:fs'
-import { object, oneOf, string } from '#lib/json'
-import { jsonLines } from '#lib/json-lines'
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { fromUtf8 } from '#lib/bytes'
+import { base64, object, oneOf, parseJson, string } from '#lib/json'
+import { jsonLine } from '#lib/json-lines'
 
 /** Which output a line came from. */
 export type OutputStream = 'stdout' | 'stderr'
@@ -13,48 +14,111 @@ export interface LogEntry {
   readonly data: Uint8Array
 }
 
-const MAX_ENTRY = 512 * 1024
+const MAX_DATA = 64 * 1024
+// Base64 of that, and the members around it.
+const MAX_ENTRY = 96 * 1024
+const PIECE = 256 * 1024
 
 /** Appends to a container's log, one JSON line an entry; data is base64, since output is bytes. */
-export class LogWriter {
+export class LogWriter implements Disposable {
   readonly #fd: number
+  #size: number
   #open = true
 
   constructor(file: string) {
     this.#fd = openSync(file, 'a', 0o600)
+    this.#size = fstatSync(this.#fd).size
   }
 
+  /**
+   * Writes what a container wrote. What a full disk does not take is left out: a log must not end the
+   * container it is of. An entry is in the file whole or not at all.
+   */
   write(stream: OutputStream, data: Uint8Array, time: string): void {
     if (!this.#open) return
     for (const part of byLine(data)) {
       const entry = { stream, time, data: Buffer.from(part).toString('base64') }
-      writeSync(this.#fd, `${JSON.stringify(entry)}\n`)
+      if (!this.#append(jsonLine(entry))) return
     }
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     if (this.#open) closeSync(this.#fd)
     this.#open = false
   }
+
+  #append(line: Uint8Array): boolean {
+    try {
+      for (let at = 0; at < line.length; ) at += writeSync(this.#fd, line, at)
+      this.#size += line.length
+      return true
+    } catch {
+      try {
+        ftruncateSync(this.#fd, this.#size)
+      } catch {
+        // then the reader skips the torn line
+      }
+      return false
+    }
+  }
 }
 
-/** Reads a log from byte `start`; an unfinished last entry is left for the next reading. */
-export async function* readLog(file: string, start = 0): AsyncGenerator<LogEntry> {
-  for await (const value of jsonLines(createReadStream(file, { start }), MAX_ENTRY)) {
-    const entry = object(value, 'log entry')
-    yield {
+/**
+ * Reads a log that may still grow, and be deleted meanwhile. An unfinished last entry is left for the
+ * next reading; what is no entry is skipped.
+ */
+export class LogReader implements Disposable {
+  readonly #fd: number
+  #at = 0
+  #rest: Uint8Array = new Uint8Array(0)
+
+  /** Throws an ENOENT error if there is no log. */
+  constructor(file: string) {
+    this.#fd = openSync(file, 'r')
+  }
+
+  /** The entries that are there and were not given before. */
+  *entries(): Generator<LogEntry> {
+    const piece = Buffer.allocUnsafe(PIECE)
+    for (;;) {
+      const count = readSync(this.#fd, piece, 0, PIECE, this.#at)
+      if (count === 0) return
+      this.#at += count
+      let bytes = Buffer.concat([this.#rest, piece.subarray(0, count)])
+      const found: LogEntry[] = []
+      for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10)) {
+        const entry = parseEntry(bytes.subarray(0, end))
+        if (entry !== undefined) found.push(entry)
+        bytes = bytes.subarray(end + 1)
+      }
+      // No entry is that long: what is torn must not be kept for ever.
+      this.#rest = bytes.length > MAX_ENTRY ? new Uint8Array(0) : bytes
+      yield* found
+    }
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
+}
+
+function parseEntry(line: Uint8Array): LogEntry | undefined {
+  try {
+    const entry = object(parseJson(fromUtf8(line, 'log'), { maxBytes: MAX_ENTRY }), 'log entry')
+    return {
       stream: oneOf(entry.stream, 'stream', ['stdout', 'stderr']),
       time: string(entry.time, 'time'),
-      data: Buffer.from(string(entry.data, 'data'), 'base64'),
+      data: base64(entry.data, 'data'),
     }
+  } catch {
+    return undefined
   }
 }
 
 function* byLine(data: Uint8Array): Generator<Uint8Array> {
-  const step = 64 * 1024
   for (let at = 0; at < data.length; ) {
     const newline = data.indexOf(10, at)
-    const end = Math.min(newline === -1 ? data.length : newline + 1, at + step)
+    const end = Math.min(newline === -1 ? data.length : newline + 1, at + MAX_DATA)
     yield data.subarray(at, end)
     at = end
   }

@@ -9,6 +9,7 @@ enterPrivateMounts()
 keepFromChildren(3)
 keepFromChildren(4)
 
-void import('./supervise.ts').then(({ supervise }) =>
-  supervise({ holdFd: 3, channelFd: 4, homeNamespace: home }),
-)
+void import('./supervise.ts')
+  .then(({ supervise }) => supervise({ holdFd: 3, channelFd: 4, homeNamespace: home }))
+  // whatever may still be open then must not keep this process
+  .then(() => process.exit())

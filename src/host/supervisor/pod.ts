@@ -34,7 +34,7 @@ export class Pod implements AsyncDisposable {
   readonly #options: PodOptions
   readonly #platform: SimPlatform
   readonly #configId: Uint8Array
-  readonly #started: EnclaveProcess[] = []
+  readonly #starts: Promise<EnclaveProcess>[] = []
 
   private constructor(options: PodOptions, platform: SimPlatform) {
     this.#options = options
@@ -57,27 +57,40 @@ export class Pod implements AsyncDisposable {
     return { process, calls }
   }
 
-  /** Starts an init; its output is the container's. */
+  /** Starts an init; its output is the container's, and waits for `onOutput`. */
   async init(
-    onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => void,
+    onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => Promise<void>,
   ): Promise<Enclave<InitClient> & { readonly drained: Promise<void> }> {
     const [out, err] = [openPipe(), openPipe()]
-    const process = await this.#start('init', out.writeFd, err.writeFd)
+    let process: EnclaveProcess
+    try {
+      process = await this.#start('init', out.writeFd, err.writeFd)
+    } catch (error) {
+      for (const pipe of [out, err]) {
+        pipe.closeWrite()
+        pipe.read.destroy()
+      }
+      throw error
+    }
     const drained = Promise.all([
       drain(out, (data) => onOutput('stdout', data)),
       drain(err, (data) => onOutput('stderr', data)),
     ]).then(() => {})
+    // who waits for it hears of it; until then it is no reason to end
+    drained.catch(() => {})
     const calls = initClient(process.client)
     await this.#configure(calls, 'init')
     return { process, calls, drained }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#started.map((enclave) => enclave.kill()))
+    // one that is being started just now ends too
+    const starts = await Promise.allSettled(this.#starts)
+    await Promise.all(starts.map((s) => (s.status === 'fulfilled' ? s.value.kill() : undefined)))
   }
 
   async #start(program: 'agent' | 'init', stdout: number, stderr: number): Promise<EnclaveProcess> {
-    const enclave = await startEnclave({
+    const start = startEnclave({
       root: this.#options.bundleRoot,
       signed: this.#options.bundle[program],
       configId: this.#configId,
@@ -85,8 +98,8 @@ export class Pod implements AsyncDisposable {
       stdout,
       stderr,
     })
-    this.#started.push(enclave)
-    return enclave
+    this.#starts.push(start)
+    return await start
   }
 
   async #configure(
@@ -109,7 +122,7 @@ export class Pod implements AsyncDisposable {
   }
 }
 
-async function drain(pipe: Pipe, onData: (data: Uint8Array) => void): Promise<void> {
+async function drain(pipe: Pipe, onData: (data: Uint8Array) => Promise<void>): Promise<void> {
   pipe.closeWrite()
-  for await (const chunk of pipe.read) onData(chunk)
+  for await (const chunk of pipe.read) await onData(chunk)
 }

@@ -1,4 +1,5 @@
 import { boolean, integer, object, oneOf, optional, parseJson, string, strings } from '#lib/json'
+import { jsonLine } from '#lib/json-lines'
 
 /** States of a container, as docker names them. */
 export type ContainerState = 'created' | 'running' | 'exited'
@@ -12,7 +13,7 @@ export interface ContainerRecord {
   readonly image: string
   /** `sha256:…` of the verified manifest; empty until the agent verified it. */
   readonly digest: string
-  /** The command that the user asked for; empty: the image's own. */
+  /** The command that the user asked for, cut at `MAX_COMMAND`; empty: the image's own. */
   readonly command: string
   readonly state: ContainerState
   readonly exitCode?: number
@@ -34,15 +35,30 @@ export interface ContainerRecord {
   readonly agentPid: number
   readonly initPid: number
   readonly supervisorPid: number
-  /** Start time of the supervisor in clock ticks, so that a reused pid is not taken for it. */
+  /**
+   * Start time of the supervisor in clock ticks, so that a reused pid is not taken for it. Before it has
+   * begun, both are those of the command that starts it.
+   */
   readonly supervisorStart: string
   /** Seconds between TERM and KILL of `stop`. */
   readonly stopTimeout: number
 }
 
+/** Longest command in a record, in UTF-16 units: it is shown, not executed. */
+export const MAX_COMMAND = 4096
+
+const MAX_RECORD = 256 * 1024
+
+/** The bytes of `state.json`. Throws RangeError on a record that could not be read again. */
+export function recordBytes(record: ContainerRecord): Uint8Array<ArrayBuffer> {
+  const bytes = jsonLine(record)
+  if (bytes.length > MAX_RECORD) throw new RangeError('a container record over 256 KiB')
+  return bytes
+}
+
 /** Parses `state.json`. Throws FormatError. */
 export function parseRecord(bytes: Uint8Array): ContainerRecord {
-  const r = object(parseJson(bytes, { maxBytes: 256 * 1024 }), 'record')
+  const r = object(parseJson(bytes, { maxBytes: MAX_RECORD }), 'record')
   const text = (name: string): string => string(r[name], `record.${name}`)
   const maybe = (name: string): string | undefined =>
     optional(r[name], (value) => string(value, `record.${name}`))

@@ -1,131 +1,129 @@
-import { openSync, rmSync } from 'node:fs'
+import { closeSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
-import { CodedError, isCoded } from '#lib/errors'
-import { parseJson } from '#lib/json'
-import type {
-  AgentClient,
-  InitClient,
-  PrepareResult,
-  ProgressEvent,
-  WaitReply,
-} from '#protocol/agent'
+import type { AgentClient } from '#protocol/agent'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
-import { serveControl } from './control.ts'
+import { ContainerLife } from './container-life.ts'
+import { type ControlServer, serveControl } from './control.ts'
+import { type Prepared, parsePrepared, parseSteps } from './enclave-answers.ts'
+import { endInit, reportEnd, waitForEnd } from './enclave-end.ts'
+import { exitCodeOf } from './failure.ts'
 import { relayHandover } from './handover-relay.ts'
 import type { RunJob } from './job.ts'
-import { LogWriter } from './log-file.ts'
+import { LogWriter, type OutputStream } from './log-file.ts'
 import type { Enclave, Pod } from './pod.ts'
 import { processStart } from './process-start.ts'
 import type { ContainerRecord } from './record.ts'
 import { ContainerStore } from './store.ts'
 
-const TERM = 15
-const KILL = 9
-/** How long init has to unmount and end. */
-const SHUTDOWN_MS = 10_000
+/** Opens the pod of a job: its spool, and the descriptor for what enclaves say themselves. */
+export type OpenPod = (spool: string, logFd: number) => Promise<Pod>
 
 /**
- * Runs one container from its record to its end: agent, image, init, handover, start, wait. Throws
- * what refused it before it started; then nothing of it is left.
+ * Runs one container from its record to its end: agent, image, init, handover, start, wait. Resolves
+ * with its last record when all of it is gone. Throws what refused it before it started; then nothing
+ * of it is left, not even the record.
  */
 export async function runContainer(
   job: RunJob,
   channel: JobChannel,
   abort: AbortController,
-  openPod: (spool: string, logFd: number) => Promise<Pod>,
-): Promise<void> {
+  openPod: OpenPod,
+): Promise<ContainerRecord> {
   const store = new ContainerStore(job)
   const { id } = job.record
-  const folder = store.folder(id)
-  const spool = join(folder, 'spool')
-  let record: ContainerRecord = {
-    ...job.record,
-    supervisorPid: process.pid,
-    supervisorStart: processStart(process.pid) ?? '',
-  }
-  store.save(record)
-  const update = (change: Partial<ContainerRecord>): void => {
-    record = { ...record, ...change }
-    store.save(record)
-  }
-  const logFd = openSync(join(folder, 'enclaves.log'), 'a', 0o600)
-  const log = new LogWriter(join(folder, 'log.jsonl'))
-  let keep = false
+  const life = new ContainerLife(store, job.record, abort)
+  let control: ControlServer | undefined
+  let exitCode = 0
   try {
-    await using pod = await openPod(spool, logFd)
-    const orders = followOrders(channel, abort)
-    const output = (stream: 'stdout' | 'stderr', data: Uint8Array): void => {
-      log.write(stream, data, new Date().toISOString())
-      if (job.attach) void channel.send({ event: 'output', stream, data: toBase64(data) })
-    }
-    await channel.send({ event: 'progress', step: 'enclaves' })
-    const [agent, init] = await cancellable(
-      Promise.all([pod.agent(), pod.init(output)]),
-      abort.signal,
-    )
-    update({ agentPid: agent.process.pid, initPid: init.process.pid })
-
-    const prepared = await cancellable(prepare(job, agent, channel, abort.signal), abort.signal)
-    await channel.send({ event: 'progress', step: 'handover' })
-    await cancellable(relayHandover(agent.calls, init.calls, prepared.launchId), abort.signal)
-    const ended = Promise.withResolvers<WaitReply>()
-    await channel.send({ event: 'progress', step: 'start' })
-    const { pid } = await cancellable(init.calls.start({}), abort.signal)
-    keep = true
-    orders.deliver = (signal) => void init.calls.kill({ signal, all: false }).catch(() => {})
-    update({
-      state: 'running',
-      startedAt: new Date().toISOString(),
-      pid,
-      digest: prepared.result.manifestDigest,
-      decisionIds: prepared.result.decisionIds,
-      layers: prepared.result.layers,
+    life.update({
+      supervisorPid: process.pid,
+      supervisorStart: processStart(process.pid) ?? '',
     })
-    const stop = async (timeout: number): Promise<void> => {
-      await init.calls.kill({ signal: TERM, all: false }).catch(() => {})
-      const timer = setTimeout(
-        () => void init.calls.kill({ signal: KILL, all: true }).catch(() => {}),
-        timeout * 1000,
-      )
-      await ended.promise.finally(() => clearTimeout(timer))
-    }
-    const server = await serveControl(store.socket(id), {
-      kill: async (signal) => void (await init.calls.kill({ signal, all: false })),
-      stop,
-      wait: async () => (await ended.promise).exitCode,
-    })
-    await channel.send({ event: 'started', record })
-    abort.signal.addEventListener('abort', () => void stop(record.stopTimeout), { once: true })
-
-    const end = await waitForEnd(agent, init)
-    await endInit(init)
-    // what an init that was killed left running holds the output open
-    await clearCgroup(`${CGROUP_PARENT}/${id}`)
-    await init.drained
-    if (end.code !== '') await reportEnd(agent.calls, id, end)
-    update({
-      state: 'exited',
-      exitCode: end.exitCode,
-      ...(end.code === '' ? {} : { code: end.code, message: end.message }),
-      finishedAt: new Date().toISOString(),
-      pid: 0,
-      agentPid: 0,
-      initPid: 0,
-    })
-    ended.resolve(end)
-    // answers to waiting commands leave before their sockets go
-    await new Promise<void>((resolve) => server.close(() => resolve()))
-    await channel.send({ event: 'exit', record })
+    control = await serveControl(store.socket(id), life)
+    followOrders(channel, life)
+    await runToEnd(job, store, life, channel, openPod)
+    exitCode = life.record.exitCode ?? 0
+    return life.record
+  } catch (error) {
+    exitCode = exitCodeOf(error)
+    throw error
   } finally {
-    log.close()
     await clearCgroup(`${CGROUP_PARENT}/${id}`)
-    rmSync(spool, { recursive: true, force: true })
-    rmSync(store.socket(id), { force: true })
-    if (!keep || job.remove) store.remove(id)
+    rmSync(join(store.folder(id), 'spool'), { recursive: true, force: true })
+    if (!life.started || life.cancelled || job.remove) store.remove(id)
+    // who stopped it or waited for it is answered now: all of it is gone, its name is free
+    life.leave(exitCode)
+    await control?.close()
   }
+}
+
+async function runToEnd(
+  job: RunJob,
+  store: ContainerStore,
+  life: ContainerLife,
+  channel: JobChannel,
+  openPod: OpenPod,
+): Promise<void> {
+  const { id } = job.record
+  const folder = store.folder(id)
+  const logFd = openSync(join(folder, 'enclaves.log'), 'a', 0o600)
+  using _logFd = { [Symbol.dispose]: () => closeSync(logFd) }
+  using log = new LogWriter(join(folder, 'log.jsonl'))
+  await using pod = await openPod(join(folder, 'spool'), logFd)
+  const output = async (stream: OutputStream, data: Uint8Array): Promise<void> => {
+    log.write(stream, data, new Date().toISOString())
+    if (!job.attach) return
+    const sent = channel.send({ event: 'output', stream, data: toBase64(data) })
+    // A command that does not read slows the program down, as a pipe would; what is left when the
+    // program has ended is at most what the pipes hold.
+    await Promise.race([sent, life.over])
+  }
+  const step = (name: string): void => void channel.send({ event: 'progress', step: name })
+
+  step('enclaves')
+  const both = Promise.all([pod.agent(), pod.init(output)])
+  const [agent, init] = await cancellable(both, life.signal)
+  life.update({ agentPid: agent.process.pid, initPid: init.process.pid })
+  const { launchId, prepared } = await cancellable(
+    prepare(job, agent, channel, life.signal),
+    life.signal,
+  )
+  step('handover')
+  await cancellable(relayHandover(agent.calls, init.calls, launchId), life.signal)
+  step('start')
+  const { pid } = await cancellable(init.calls.start({}), life.signal)
+  life.run(
+    {
+      kill: async (signal, all) => void (await init.calls.kill({ signal, all })),
+      abandon: () => init.process.kill(),
+    },
+    {
+      pid,
+      digest: prepared.manifestDigest,
+      decisionIds: prepared.decisionIds,
+      layers: prepared.layers,
+    },
+  )
+  void channel.send({ event: 'started', record: life.record })
+
+  const end = await waitForEnd(agent, init)
+  life.end()
+  await endInit(init)
+  // what an init that was killed left running holds the output open
+  await clearCgroup(`${CGROUP_PARENT}/${id}`)
+  await init.drained
+  await reportEnd(agent.calls, id, end)
+  life.update({
+    state: 'exited',
+    ...end,
+    finishedAt: new Date().toISOString(),
+    pid: 0,
+    agentPid: 0,
+    initPid: 0,
+  })
 }
 
 async function prepare(
@@ -133,7 +131,7 @@ async function prepare(
   agent: Enclave<AgentClient>,
   channel: JobChannel,
   signal: AbortSignal,
-): Promise<{ launchId: Uint8Array; result: PrepareResult }> {
+): Promise<{ launchId: Uint8Array; prepared: Prepared }> {
   const finished = new AbortController()
   const following = followProgress(agent.calls, channel, AbortSignal.any([signal, finished.signal]))
   try {
@@ -143,7 +141,7 @@ async function prepare(
       image: job.record.image,
       request: utf8(JSON.stringify(job.request)),
     })
-    return { launchId, result: parseJson(json) as unknown as PrepareResult }
+    return { launchId, prepared: parsePrepared(json) }
   } finally {
     finished.abort()
     await following
@@ -159,9 +157,12 @@ async function followProgress(
   while (!signal.aborted) {
     try {
       const { json } = await calls.events({ after }, { signal })
-      for (const { seq, ...event } of parseJson(json) as unknown as ProgressEvent[]) {
-        after = BigInt(seq)
-        await channel.send({ event: 'progress', ...event })
+      const { steps, last } = parseSteps(json, after)
+      // an agent that answers with nothing new at once would keep us busy for nothing
+      if (last === after) return
+      after = last
+      for (const step of steps) {
+        await cancellable(channel.send({ event: 'progress', ...step }), signal)
       }
     } catch {
       return // the agent is gone or the work is done; whoever waits for the result learns why
@@ -169,61 +170,15 @@ async function followProgress(
   }
 }
 
-interface Orders {
-  /** Set once there is a container to signal. */
-  deliver: ((signal: number) => void) | undefined
-}
-
-// Before the container runs, a vanished command or `cancel` gives up; afterwards a detached container
-// goes on, and only signals are followed.
-function followOrders(channel: JobChannel, abort: AbortController): Orders {
-  const orders: Orders = { deliver: undefined }
+// Before the container runs, a command that vanishes takes its wish with it; afterwards the container
+// goes on without it.
+function followOrders(channel: JobChannel, life: ContainerLife): void {
   void (async () => {
     for (;;) {
       const line = (await channel.next()) as { op?: unknown; signal?: unknown } | undefined
-      if (line?.op === 'signal' && typeof line.signal === 'number') orders.deliver?.(line.signal)
-      if (line !== undefined && line.op !== 'cancel') continue
-      if (orders.deliver === undefined) {
-        abort.abort(new CodedError('INTERRUPTED', 'the command that asked for it is gone'))
-      }
+      if (line?.op === 'signal' && typeof line.signal === 'number') life.deliver(line.signal)
+      if (line?.op === 'cancel' || (line === undefined && !life.started)) life.cancel()
       if (line === undefined) return
     }
   })()
-  return orders
-}
-
-/** Lets init take down what it made; one that does not come to its end is killed. */
-async function endInit(init: Enclave<InitClient>): Promise<void> {
-  await init.calls.shutdown({}, { timeoutMs: SHUTDOWN_MS }).catch(() => {})
-  const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, SHUTDOWN_MS)
-  await Promise.race([init.process.ended, late.promise])
-  clearTimeout(timer)
-  await init.process.kill()
-}
-
-async function waitForEnd(
-  agent: Enclave<AgentClient>,
-  init: Enclave<InitClient>,
-): Promise<WaitReply> {
-  const lost = (program: string) => (): WaitReply => ({
-    exitCode: 137,
-    signal: KILL,
-    code: 'ENCLAVE_LOST',
-    message: `the ${program} enclave ended while its container ran`,
-  })
-  return await Promise.race([
-    init.calls.wait({}).catch(lost('init')),
-    // without its agent a container has nobody to answer for it
-    agent.process.ended.then(lost('agent')),
-  ])
-}
-
-async function reportEnd(agent: AgentClient, id: string, end: WaitReply): Promise<void> {
-  const report = { containerId: id, code: end.code, message: end.message, exitCode: end.exitCode }
-  try {
-    await agent.report({ json: utf8(JSON.stringify(report)) }, { timeoutMs: 10_000 })
-  } catch (error) {
-    if (!isCoded(error)) throw error
-  }
 }

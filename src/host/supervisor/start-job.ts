@@ -1,19 +1,25 @@
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { toBase64 } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
-import { CodedError } from '#lib/errors'
+import { CodedError, isCoded } from '#lib/errors'
 import { jsonLine, jsonLines } from '#lib/json-lines'
 import { socketPair } from '#platform/socket-pair'
 import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
 
+// one supervisor a container: what each of them costs in memory counts
+const NODE_FLAGS = [
+  '--disable-warning=ExperimentalWarning',
+  '--max-semi-space-size=2',
+  '--v8-pool-size=1',
+]
 const MAX_LINE = 4 * 1024 * 1024
 
 /** A job that a supervisor works on. */
 export interface StartedJob {
-  /** Ends after the last event, or when the supervisor is gone. */
+  /** Ends after the last event. Throws CodedError SUPERVISOR_LOST when the supervisor is gone before. */
   readonly events: AsyncIterable<JobEvent>
   order(order: JobOrder): void
   /** Lets go: the supervisor goes on by itself. */
@@ -43,7 +49,8 @@ export function openInputs(
   }
   mkdirSync(root, { recursive: true, mode: 0o700 })
   mkdirSync(state, { recursive: true, mode: 0o700 })
-  const bundleDir = options.bundle ?? join(root, 'bundles', 'default')
+  // the supervisor reads it too, from another directory
+  const bundleDir = resolve(options.bundle ?? join(root, 'bundles', 'default'))
   const bundle = holdBundle(bundleDir, { root, state })
   return {
     bundle,
@@ -63,11 +70,12 @@ export function openInputs(
  * all processes of a node share its pages, and inherits the hold on the bundle mount.
  */
 export function startJob(context: CommandContext, inputs: JobInputs, job: Job): StartedJob {
+  const logFile = join(job.root, 'supervisor.log')
+  const logFd = openSync(logFile, 'a', 0o600)
   const channel = socketPair()
-  const logFd = openSync(join(job.root, 'supervisor.log'), 'a', 0o600)
   const child = spawn(
     join(inputs.bundle.root, 'usr/bin/node'),
-    ['--disable-warning=ExperimentalWarning', join(context.program.dist, 'supervisor.cjs')],
+    [...NODE_FLAGS, join(context.program.dist, 'supervisor.cjs')],
     {
       cwd: '/',
       detached: true,
@@ -82,8 +90,28 @@ export function startJob(context: CommandContext, inputs: JobInputs, job: Job): 
   channel.ours.on('error', () => {})
   channel.ours.write(jsonLine(job))
   return {
-    events: jsonLines(channel.ours, MAX_LINE) as AsyncIterable<unknown> as AsyncIterable<JobEvent>,
-    order: (order) => void channel.ours.write(jsonLine(order)),
+    events: events(channel.ours, logFile),
+    order: (order) => {
+      if (channel.ours.writable) channel.ours.write(jsonLine(order))
+    },
     detach: () => channel.ours.destroy(),
   }
+}
+
+async function* events(channel: AsyncIterable<Uint8Array>, log: string): AsyncGenerator<JobEvent> {
+  let cause: unknown
+  try {
+    for await (const line of jsonLines(channel, MAX_LINE)) {
+      const event = line as unknown as JobEvent
+      yield event
+      if (['failed', 'exit', 'attested'].includes(event.event)) return
+    }
+  } catch (error) {
+    if (isCoded(error)) throw error
+    cause = error
+  }
+  throw new CodedError('SUPERVISOR_LOST', 'the supervisor ended without a word', {
+    cause,
+    next: `see ${log}, and run it again`,
+  })
 }

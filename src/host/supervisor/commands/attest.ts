@@ -1,7 +1,8 @@
-import { fromBase64, fromHex } from '#lib/bytes'
+import { fromHex } from '#lib/bytes'
 import type { Command } from '#lib/command'
 import { CodedError } from '#lib/errors'
-import { openInputs, startJob } from '../start-job.ts'
+import { base64, string } from '#lib/json'
+import { openInputs, type StartedJob, startJob } from '../start-job.ts'
 import { newId } from './container-name.ts'
 import { banner, checkTee, ENCLAVE_OPTIONS, errorOf } from './shared.ts'
 
@@ -25,9 +26,10 @@ export const attest: Command = {
       bundle: input.text('bundle'),
       initData: input.text('init-data'),
     })
-    banner(context)
+    let started: StartedJob | undefined
     try {
-      const started = startJob(context, inputs, {
+      banner(context)
+      started = startJob(context, inputs, {
         kind: 'attest',
         ...inputs.base,
         id: newId(),
@@ -36,19 +38,25 @@ export const attest: Command = {
         reportData,
         explain: input.flag('explain'),
       })
-      context.signal.addEventListener('abort', () => started.order({ op: 'cancel' }))
+      const { order } = started
+      const cancel = (): void => order({ op: 'cancel' })
+      if (context.signal.aborted) cancel()
+      else context.signal.addEventListener('abort', cancel, { once: true })
       for await (const event of started.events) {
-        if (event.event === 'failed') {
-          context.signal.throwIfAborted()
-          throw errorOf(event)
-        }
+        if (event.event === 'failed') throw errorOf(event)
         if (event.event !== 'attested') continue
-        const { resource, token } = event.document as { resource?: string; token: string }
-        if (resource === undefined) return { document: event.document, text: token }
-        return { document: event.document, bytes: fromBase64(resource, 'resource') }
+        const { document } = event
+        if (document.resource !== undefined) {
+          return { document, bytes: base64(document.resource, 'resource') }
+        }
+        return { document, text: string(document.token, 'token') }
       }
       throw new CodedError('SUPERVISOR_LOST', 'the supervisor ended without a word')
+    } catch (error) {
+      context.signal.throwIfAborted()
+      throw error
     } finally {
+      started?.detach()
       inputs.bundle.release()
     }
   },

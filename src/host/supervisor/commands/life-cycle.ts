@@ -1,11 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Command, CommandContext, CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { sweepBundles } from '../../launcher/bundle-mount.ts'
 import { CGROUP_PARENT, clearCgroup } from '../cgroup.ts'
-import { askControl } from '../control.ts'
-import type { ContainerRecord } from '../record.ts'
+import { askControl, type ControlRequest } from '../control.ts'
 import { ContainerStore } from '../store.ts'
 import { signalNumber } from './signals.ts'
+
+const TRIES = 200
+const PAUSE_MS = 50
 
 /** `stop`: TERM, then KILL. */
 export const stop: Command = {
@@ -14,14 +17,17 @@ export const stop: Command = {
   operands: '<id...>',
   options: [{ flags: '-t, --time <seconds>', help: 'seconds between the two' }],
   example: 'enclave-cc stop db',
-  run: (context, input) =>
-    each(context, input, async (record, store) => {
-      if (record.state === 'exited') return
-      const text = input.text('time') ?? String(record.stopTimeout)
-      if (!/^\d{1,6}$/.test(text)) throw new CodedError('USAGE', `-t ${text}: seconds`)
-      const request = { op: 'stop', timeout: Number(text) } as const
-      await askControl(store.socket(record.id), request, context.signal)
-    }),
+  run: async (context, input) => {
+    const time = input.text('time')
+    if (time !== undefined && !/^\d{1,6}$/.test(time)) {
+      throw new CodedError('USAGE', `-t ${time}: seconds`)
+    }
+    return await each(context, input, async (id, store) => {
+      const record = store.read(id)
+      const timeout = time === undefined ? record.stopTimeout : Number(time)
+      await askSupervisor(store, id, { op: 'stop', timeout }, context.signal)
+    })
+  },
 }
 
 /** `kill`: one signal. */
@@ -31,13 +37,18 @@ export const kill: Command = {
   operands: '<id...>',
   options: [{ flags: '-s, --signal <name>', help: 'default KILL' }],
   example: 'enclave-cc kill -s HUP db',
-  run: (context, input) => {
+  run: async (context, input) => {
     const signal = signalNumber(input.text('signal') ?? 'KILL')
-    return each(context, input, async (record, store) => {
-      if (record.state !== 'running') {
-        throw new CodedError('CONTAINER_NOT_RUNNING', `${record.name} is not running`)
+    return await each(context, input, async (id, store) => {
+      const { state, name } = store.read(id)
+      const request = { op: 'kill', signal } as const
+      const answer =
+        state === 'running'
+          ? await askControl(store.socket(id), request, context.signal)
+          : undefined
+      if (answer === undefined) {
+        throw new CodedError('CONTAINER_NOT_RUNNING', `${name} is not running`)
       }
-      await askControl(store.socket(record.id), { op: 'kill', signal }, context.signal)
     })
   },
 }
@@ -50,15 +61,14 @@ export const wait: Command = {
   example: 'enclave-cc wait db',
   run: async (context, input) => {
     const store = new ContainerStore(context.places)
-    const codes: number[] = []
-    for (const word of input.operands) {
-      const record = store.find(word)
-      codes.push(
-        record.state === 'exited'
-          ? (record.exitCode ?? 0)
-          : await askControl(store.socket(record.id), { op: 'wait' }, context.signal),
-      )
-    }
+    // all at once: one with --rm may be gone before the one named first has ended
+    const ids = input.operands.map((word) => store.find(word).id)
+    const codes = await Promise.all(
+      ids.map(async (id) => {
+        const code = await askSupervisor(store, id, { op: 'wait' }, context.signal)
+        return code ?? store.read(id).exitCode ?? 0
+      }),
+    )
     return { document: codes, text: codes.join('\n') }
   },
 }
@@ -70,33 +80,80 @@ export const rm: Command = {
   operands: '<id...>',
   options: [{ flags: '-f, --force', help: 'stop them first' }],
   example: 'enclave-cc rm db',
-  run: (context, input) =>
-    each(context, input, async (record, store) => {
-      if (record.state !== 'exited') {
-        if (!input.flag('force')) {
-          throw new CodedError('CONTAINER_RUNNING', `${record.name} is ${record.state}`)
-        }
-        await askControl(store.socket(record.id), { op: 'stop', timeout: 0 }, context.signal)
-      }
-      await clearCgroup(`${CGROUP_PARENT}/${record.id}`)
-      store.remove(record.id)
+  run: async (context, input) => {
+    const force = input.flag('force')
+    try {
+      return await each(context, input, async (id, store) => {
+        await endFirst(store, id, force, context.signal)
+        await clearCgroup(`${CGROUP_PARENT}/${id}`)
+        store.remove(id)
+      })
+    } finally {
+      new ContainerStore(context.places).sweep()
       sweepBundles(context.places.state)
-    }),
+    }
+  },
+}
+
+async function endFirst(
+  store: ContainerStore,
+  id: string,
+  force: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const { state, name } = store.read(id)
+    if (state === 'exited') return
+    if (!force) throw new CodedError('CONTAINER_RUNNING', `${name} is ${state}`)
+  } catch (error) {
+    // who uses force wants it gone, whatever its record says; its supervisor may live
+    if (!force || (error as { code?: unknown }).code !== 'CONTAINER_RECORD_DAMAGED') throw error
+    await askControl(store.socket(id), { op: 'stop', timeout: 0 }, signal)
+    return
+  }
+  await askSupervisor(store, id, { op: 'stop', timeout: 0 }, signal)
+}
+
+/**
+ * Asks the supervisor of a container. Undefined where it has ended, or was removed. One that is about to
+ * serve, or about to end, has a moment to do so.
+ */
+async function askSupervisor(
+  store: ContainerStore,
+  id: string,
+  request: ControlRequest,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  for (let i = 0; i < TRIES; i++) {
+    if (!isAlive(store, id)) return undefined
+    const answer = await askControl(store.socket(id), request, signal)
+    if (answer !== undefined) return answer
+    await delay(PAUSE_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+  }
+  throw new CodedError('CONTAINER_NOT_RUNNING', 'the supervisor of the container does not answer')
+}
+
+function isAlive(store: ContainerStore, id: string): boolean {
+  try {
+    return store.read(id).state !== 'exited'
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'CONTAINER_NOT_FOUND') return false
+    throw error
+  }
 }
 
 // One failure does not keep the others from being done; the first is reported.
 async function each(
   context: CommandContext,
   input: CommandInput,
-  act: (record: ContainerRecord, store: ContainerStore) => Promise<void>,
+  act: (id: string, store: ContainerStore) => Promise<void>,
 ): Promise<Outcome> {
   const store = new ContainerStore(context.places)
   const done: string[] = []
   let failure: unknown
   for (const word of input.operands) {
     try {
-      const record = store.find(word)
-      await act(record, store)
+      await act(store.resolve(word), store)
       done.push(word)
     } catch (error) {
       context.signal.throwIfAborted()

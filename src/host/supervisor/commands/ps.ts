@@ -1,4 +1,4 @@
-import type { Command } from '#lib/command'
+import { type Command, printable } from '#lib/command'
 import type { ContainerRecord } from '../record.ts'
 import { ContainerStore } from '../store.ts'
 
@@ -42,8 +42,10 @@ export const ps: Command = {
     const full = input.flag('no-trunc')
     const rows = shown.map((record) => [
       full ? record.id : record.id.slice(0, 12),
-      record.image,
-      full || record.command.length <= 24 ? record.command : `${record.command.slice(0, 23)}…`,
+      printable(record.image),
+      printable(
+        full || record.command.length <= 24 ? record.command : `${record.command.slice(0, 23)}…`,
+      ),
       age(record.createdAt),
       status(record),
       record.name,

@@ -1,5 +1,6 @@
 import type { CommandContext, OptionSpec } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import { exitCodeOf } from '../failure.ts'
 import type { FailureReport } from '../job.ts'
 
 /** Flags of every command that starts enclaves. */
@@ -30,10 +31,14 @@ export function errorOf(report: FailureReport): CodedError {
   return new CodedError(code, message, options)
 }
 
-/** An error of `run` and `attest` before the container has a code of its own: 125, as docker. */
-export function as125(error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted || !(error instanceof Error)) return error
-  const { code } = error as { code?: unknown }
-  if (code === 'USAGE') return error
-  return Object.assign(error, { exitCode: 125 })
+/**
+ * An error of `run` with the exit code that docker users expect: 127 and 126 where the image's program
+ * is to blame, else 125. Bad usage and interrupts keep the codes of every command.
+ */
+export function withRunCode(error: unknown, signal: AbortSignal): unknown {
+  if (!(error instanceof Error)) return error
+  const { code, exitCode } = error as { code?: unknown; exitCode?: unknown }
+  if (code === 'USAGE' || typeof exitCode === 'number') return error
+  if (signal.aborted && code === 'INTERRUPTED') return error
+  return Object.assign(error, { exitCode: exitCodeOf(error) })
 }

@@ -1,13 +1,27 @@
 import { constants } from 'node:os'
 import { CodedError } from '#lib/errors'
 
-/** The number of a signal: `KILL`, `SIGKILL` or `9`. Throws CodedError USAGE. */
+// As glibc numbers them; the two below are the threads library's own.
+const RTMIN = 34
+const RTMAX = 64
+
+/** The number of a signal: `KILL`, `SIGKILL`, `9`, `RTMIN+3`. Throws CodedError USAGE. */
 export function signalNumber(text: string): number {
-  if (/^\d{1,2}$/.test(text) && Number(text) >= 1 && Number(text) <= 64) return Number(text)
-  const name = text.toUpperCase().startsWith('SIG')
-    ? text.toUpperCase()
-    : `SIG${text.toUpperCase()}`
-  const found = (constants.signals as Readonly<Record<string, number>>)[name]
-  if (found === undefined) throw new CodedError('USAGE', `${text} is not a signal`)
-  return found
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : named(text.toUpperCase())
+  if (number === undefined || number < 1 || number > RTMAX) {
+    throw new CodedError('USAGE', `${text} is not a signal`)
+  }
+  return number
+}
+
+function named(text: string): number | undefined {
+  const name = text.startsWith('SIG') ? text : `SIG${text}`
+  const [, end, sign, count] = /^SIGRT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name) ?? []
+  if (end === undefined) {
+    return Object.hasOwn(constants.signals, name)
+      ? constants.signals[name as NodeJS.Signals]
+      : undefined
+  }
+  const number = (end === 'MIN' ? RTMIN : RTMAX) + Number(`${sign ?? '+'}${count ?? 0}`)
+  return number >= RTMIN ? number : undefined
 }

@@ -1,0 +1,46 @@
+import { utf8 } from '#lib/bytes'
+import { isCoded } from '#lib/errors'
+import type { AgentClient, InitClient } from '#protocol/agent'
+import { type ContainerEnd, endOf } from './enclave-answers.ts'
+import type { Enclave } from './pod.ts'
+
+const SHUTDOWN_MS = 10_000
+const LOST = 137
+
+/** How the container's program ended; an enclave that is gone ends it too. */
+export async function waitForEnd(
+  agent: Enclave<AgentClient>,
+  init: Enclave<InitClient>,
+): Promise<ContainerEnd> {
+  const lost = (program: string) => (): ContainerEnd => ({
+    exitCode: LOST,
+    code: 'ENCLAVE_LOST',
+    message: `the ${program} enclave ended while its container ran`,
+  })
+  return await Promise.race([
+    init.calls.wait({}).then(endOf, lost('init')),
+    // without its agent a container has nobody to answer for it
+    agent.process.ended.then(lost('agent')),
+  ])
+}
+
+/** Lets init take down what it made; one that does not come to its end is killed. */
+export async function endInit(init: Enclave<InitClient>): Promise<void> {
+  await init.calls.shutdown({}, { timeoutMs: SHUTDOWN_MS }).catch(() => {})
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, SHUTDOWN_MS)
+  await Promise.race([init.process.ended, late.promise])
+  clearTimeout(timer)
+  await init.process.kill()
+}
+
+/** Tells the owner's log, through the agent, why an enclave ended the container. */
+export async function reportEnd(agent: AgentClient, id: string, end: ContainerEnd): Promise<void> {
+  if (end.code === undefined) return
+  const report = { containerId: id, ...end }
+  try {
+    await agent.report({ json: utf8(JSON.stringify(report)) }, { timeoutMs: SHUTDOWN_MS })
+  } catch (error) {
+    if (!isCoded(error)) throw error
+  }
+}
