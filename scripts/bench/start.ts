@@ -1,11 +1,13 @@
-// From the command to the first byte that the program in the container prints. The peer runs the same
-// program from the same root filesystem, unpacked beforehand, with nothing to attest or decrypt.
+// From the command to the first byte that the program in the container prints. The peers run the same
+// program with nothing to attest or decrypt: runc from a root filesystem that was unpacked beforehand,
+// containerd, where it is installed, from the image that it has unpacked.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { World } from '../../test/support/world.ts'
 import type { Bench, BenchOptions } from './bench.ts'
+import { ctrPeer, hasContainerd } from './ctr-peer.ts'
 import { type Row, type RowFrame, row } from './document.ts'
 import { background, openWorld, publishShell } from './world.ts'
 
@@ -42,15 +44,22 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
     warm: [] as Start[],
     attest: [] as Start[],
     runc: [] as Start[],
+    ctr: [] as Start[],
   }
+  await using stack = new AsyncDisposableStack()
+  // `publish` wrote the image's layout there
+  const layout = world.path('acme-start-1-plain')
+  const ctr = hasContainerd() ? stack.use(await ctrPeer(world, layout)) : undefined
   // one of each beforehand: what the page cache holds is the same for all samples then
   await ours()
   await runc()
+  if (ctr !== undefined) await timeStart(ctr.start())
   for (let i = 0; i < runs; i++) {
     signal.throwIfAborted()
     note(`run ${i + 1} of ${runs}`)
     samples.cold.push(await ours())
     samples.runc.push(await runc())
+    if (ctr !== undefined) samples.ctr.push(await timeStart(ctr.start()))
     await using _held = await background(world, holding)
     samples.warm.push(await ours())
     samples.attest.push(await attest())
@@ -58,42 +67,42 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
   return rows(samples)
 }
 
-function rows(samples: Readonly<Record<'cold' | 'warm' | 'attest' | 'runc', Start[]>>): Row[] {
-  const first = (of: readonly Start[]): number[] => of.map(({ firstOutput }) => firstOutput)
-  const whole = (of: readonly Start[]): number[] => of.map((start) => start.whole)
-  const frame = (name: string, goal: number | null, note?: string): RowFrame => ({
-    name,
-    unit: 'ms',
-    better: 'lower',
-    goal,
-    ...(note === undefined ? {} : { note }),
-  })
-  const runc = (of: readonly number[]): { name: string; samples: readonly number[] } => ({
-    name: 'runc run',
-    samples: of,
-  })
-  const { cold, warm, attest, runc: peer } = samples
-  const step = (of: readonly Start[]): string => breakdown(of)
+type Samples = Readonly<Record<'cold' | 'warm' | 'attest' | 'runc' | 'ctr', readonly Start[]>>
+
+function rows({ cold, warm, attest, runc, ctr }: Samples): Row[] {
+  const frame = (name: string, goal: number | null, note?: string): RowFrame => {
+    const base: RowFrame = { name, unit: 'ms', better: 'lower', goal }
+    return note === undefined ? base : { ...base, note }
+  }
+  const compare = (name: string, peer: string, theirs: readonly Start[], goal: number | null) =>
+    (['firstOutput', 'whole'] as const).flatMap((part) => {
+      const what = part === 'whole' ? 'whole command' : 'first output'
+      const of = (starts: readonly Start[]): number[] => starts.map((start) => start[part])
+      const side = { name: peer, samples: of(theirs) }
+      return [
+        row(frame(`warm: ${what}, ${name}`, part === 'whole' ? null : goal), of(warm), side),
+        row(frame(`cold: ${what}, ${name}`, null), of(cold), side),
+      ]
+    })
   return [
-    row(frame('warm: first output', GOAL, step(warm)), first(warm), runc(first(peer))),
-    row(frame('warm: whole command', null), whole(warm), runc(whole(peer))),
-    row(frame('cold: first output', null, step(cold)), first(cold), runc(first(peer))),
-    row(frame('cold: whole command', null), whole(cold), runc(whole(peer))),
+    ...(ctr.length === 0 ? [] : compare('containerd', 'ctr run', ctr, GOAL)),
+    ...compare('runc alone', 'runc run', runc, null),
     row(
       frame('attest alone, warm', null, 'start an agent, attest, print the token'),
-      whole(attest),
+      attest.map(({ whole }) => whole),
     ),
+    ...steps(warm),
   ]
 }
 
-/** Median milliseconds of each step, in the order of the command's report. */
-function breakdown(starts: readonly Start[]): string {
-  const names = [...(starts[0]?.steps.keys() ?? [])]
-  const parts = names.map((name) => {
-    const times = starts.map(({ steps }) => steps.get(name) ?? 0).sort((a, b) => a - b)
-    return `${name} ${Math.round(times[times.length >> 1] ?? 0)}`
-  })
-  return `medians in ms: ${parts.join(', ')}`
+/** What each step of a warm start took, as the command reports it: there is no peer for them. */
+function steps(starts: readonly Start[]): Row[] {
+  return [...(starts[0]?.steps.keys() ?? [])].map((step) =>
+    row(
+      { name: `warm: ${step}`, unit: 'ms', better: 'lower', goal: null },
+      starts.map((start) => start.steps.get(step) ?? 0),
+    ),
+  )
 }
 
 /** Waits for a command; throws if it fails. Progress lines are timed as they come. */
