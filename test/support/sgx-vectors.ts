@@ -34,6 +34,7 @@ export interface SgxCase {
     readonly fmspc: string
     readonly quoteVersion: number
     readonly certDataType: number
+    readonly trailingBytes: number
     readonly report: Readonly<Record<string, unknown>>
     readonly checks: readonly ExpectedCheck[]
   }

@@ -100,11 +100,22 @@ test('verifyQuote() accepts QE auth data of any length', () => {
 })
 
 test('verifyQuote() takes the chain from the collateral where the quote has none', () => {
+  for (const type of [1, 2, 3, 4]) {
+    const result = verify((p) => {
+      p.certificationType = type
+      p.chainInCollateral = true
+    })
+    assert.equal(result.accepted, true, `${result.message}`)
+  }
+})
+
+test('verifyQuote() refuses a chain of another platform beside a quote that has none', () => {
   const result = verify((p) => {
-    p.certificationType = 1
+    p.certificationType = 3
     p.chainInCollateral = true
+    p.pck.key = 'other'
   })
-  assert.equal(result.accepted, true, `${result.message}`)
+  assert.equal(result.code, 'QE_REPORT_SIGNATURE')
 })
 
 test('verifyQuote() ignores a chain beside a quote that has its own', () => {

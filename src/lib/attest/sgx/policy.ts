@@ -2,7 +2,7 @@ import { equalSecret, toHex } from '#lib/bytes'
 import { AttestError } from '../attest-error.ts'
 import { FLAGS } from './attributes.ts'
 import { REPORT_DATA_SIZE, type ReportBody } from './report.ts'
-import type { TcbState, TcbStatus } from './tcb-status.ts'
+import type { AnyTcbStatus, TcbState, TcbStatus } from './tcb-status.ts'
 
 /** Statuses accepted where a policy names none. */
 export const DEFAULT_TCB_STATUSES: readonly TcbStatus[] = ['UpToDate', 'SWHardeningNeeded']
@@ -17,7 +17,7 @@ export interface QuotePolicy {
   /** Accept enclaves that the host can read. Only tests do. Default false. */
   readonly allowDebug?: boolean
   /** Default `DEFAULT_TCB_STATUSES`. A revoked TCB is never accepted. */
-  readonly tcbStatuses?: readonly TcbStatus[]
+  readonly tcbStatuses?: readonly AnyTcbStatus[]
   /** Refuse collateral from before this TCB recovery, so that an attester cannot pick old one. */
   readonly minTcbEvaluationDataNumber?: number
   /** Refuse TCB levels whose date is longer ago, in milliseconds. */
@@ -32,13 +32,17 @@ export interface QuotePolicy {
   readonly configId?: Uint8Array
 }
 
-/** Facts that a policy looks at. */
-export interface PolicySubject {
-  readonly report: ReportBody
-  readonly tcb: TcbState
+/** Facts about a platform that a policy looks at. */
+export interface TcbSubject {
+  readonly tcb: Pick<TcbState, 'date' | 'advisoryIds'> & { readonly status: AnyTcbStatus }
   readonly tcbEvaluationDataNumber: number
   /** Milliseconds since 1970. */
   readonly now: number
+}
+
+/** Facts that a policy looks at. */
+export interface PolicySubject extends TcbSubject {
+  readonly report: ReportBody
 }
 
 /** One demand of a policy: its name, what is there, and the failure if it is not met. */
@@ -50,7 +54,7 @@ export interface PolicyCheck {
 
 /** Compares the facts with every demand, in the order of the sheet (section 5, steps 13 and 14). */
 export function checkPolicy(subject: PolicySubject, policy: QuotePolicy): PolicyCheck[] {
-  const { report, tcb, tcbEvaluationDataNumber: number, now } = subject
+  const { report } = subject
   const forbidden = FLAGS.PROVISIONKEY | FLAGS.EINITTOKENKEY
   const checks = [
     check(
@@ -78,6 +82,13 @@ export function checkPolicy(subject: PolicySubject, policy: QuotePolicy): Policy
   }
   if (policy.configId !== undefined) checks.push(checkConfigId(report, policy.configId))
   if (policy.enclaves !== undefined) checks.push(checkEnclave(report, policy.enclaves))
+  return [...checks, ...checkTcb(subject, policy)]
+}
+
+/** The part of `checkPolicy` that is about the platform. */
+export function checkTcb(subject: TcbSubject, policy: QuotePolicy): PolicyCheck[] {
+  const { tcb, tcbEvaluationDataNumber: number, now } = subject
+  const checks: PolicyCheck[] = []
   const statuses = policy.tcbStatuses ?? DEFAULT_TCB_STATUSES
   const statusOk = tcb.status !== 'Revoked' && statuses.includes(tcb.status)
   checks.push(check('tcb-status', 'TCB_POLICY', statusOk, statuses.join(' or '), tcb.status))
@@ -139,7 +150,8 @@ function showEnclave(enclave: AllowedEnclave): string {
         `version at least ${enclave.minIsvSvn}`
 }
 
-function check(
+/** One demand with its outcome. */
+export function check(
   name: string,
   code: AttestError['code'],
   ok: boolean,
@@ -152,7 +164,8 @@ function check(
   return { name, actual, failure }
 }
 
-function padded(bytes: Uint8Array, field: string): Uint8Array {
+/** Report data, zero-padded to its 64 bytes. RangeError if it is longer. */
+export function padded(bytes: Uint8Array, field: string): Uint8Array {
   if (bytes.length > REPORT_DATA_SIZE) throw new RangeError(`${field} has over 64 bytes`)
   const out = new Uint8Array(REPORT_DATA_SIZE)
   out.set(bytes)

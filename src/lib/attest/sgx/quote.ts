@@ -14,17 +14,35 @@ export const CERTIFICATION_PCK_CHAIN = 5
 /** Certification data type of v4 and v5: QE report and, nested, the certification data proper. */
 const CERTIFICATION_QE_REPORT = 6
 
+/** Bytes of a header, before the body. */
+const HEADER_SIZE = 48
+
 /** Vendor id of Intel's quoting enclave; the simulated one carries it too. */
 export const INTEL_QE_VENDOR_ID = '939a7233f79c4ca9940a0db3957f0607'
 
-/** Type of a v5 body that is an SGX report. */
-const BODY_SGX_REPORT = 1
+/** A kind of quote: what its header says, and the bodies that it may have. */
+export interface QuoteKind {
+  readonly teeType: number
+  /** For messages. */
+  readonly name: string
+  /** Versions of the quote that have such bodies. */
+  readonly versions: readonly number[]
+  /** Body type of version 5 and its size; the first is the only one of versions 3 and 4. */
+  readonly bodies: readonly { readonly type: number; readonly size: number }[]
+}
 
-/** A quote over an SGX report, versions 3, 4 and 5. Byte strings are views of what was parsed. */
-export interface Quote {
+const SGX_QUOTE: QuoteKind = {
+  teeType: 0,
+  name: '0 (SGX)',
+  versions: [3, 4, 5],
+  bodies: [{ type: 1, size: REPORT_BODY_SIZE }],
+}
+
+/** What quotes of every kind have beside their body. Byte strings are views of what was parsed. */
+export interface QuoteFrame {
   readonly version: number
   readonly attestationKeyType: number
-  /** 0: SGX. */
+  /** 0: SGX, 0x81: TDX. */
   readonly teeType: number
   /** QE ISVSVN; reserved in versions 4 and 5. */
   readonly qeSvn: number
@@ -34,7 +52,6 @@ export interface Quote {
   readonly qeVendorId: Uint8Array
   /** 20 bytes: QE_ID, stable for a platform, and 4 zeros. */
   readonly userData: Uint8Array
-  readonly body: ReportBody
   /** r‖s of the attestation key over `signed`. */
   readonly signature: Uint8Array
   /** x‖y on P-256, 64 bytes. */
@@ -47,22 +64,55 @@ export interface Quote {
   readonly certificationData: Uint8Array
 }
 
-/** A parsed quote with the exact byte ranges that its signatures cover. */
-export interface ParsedQuote extends Quote {
+/** A parsed quote of any kind with the exact byte ranges that its signatures cover. */
+export interface ParsedFrame extends QuoteFrame {
   /** Header and body as received: what the attestation key signed. */
   readonly signed: Uint8Array
   /** The QE report as received: what the PCK key signed. */
   readonly qeReportBytes: Uint8Array
 }
 
+/** A quote over an SGX report, versions 3, 4 and 5. */
+export interface Quote extends QuoteFrame {
+  readonly body: ReportBody
+}
+
+/** A parsed quote over an SGX report. */
+export interface ParsedQuote extends ParsedFrame {
+  readonly body: ReportBody
+}
+
 /**
- * Parses a quote. Nothing is verified. Zero padding may follow it, as TDX quotes have;
+ * The TEE type that a header names: 0 for SGX, 0x81 for TDX; undefined for what is too short. Only
+ * for choosing a parser, which checks it again.
+ */
+export function peekTeeType(bytes: Uint8Array): number | undefined {
+  if (bytes.length < HEADER_SIZE) return undefined
+  const reader = new Reader(bytes)
+  reader.bytes(4, 'version and attestation key type')
+  return reader.u32le('TEE type')
+}
+
+/**
+ * Parses a quote over an SGX report. Nothing is verified. Zero padding may follow it, as TDX quotes have;
  * anything else there is refused, for nothing covers it.
  * Throws AttestError QUOTE_FORMAT, QUOTE_VERSION, QUOTE_TEE_TYPE or QUOTE_ATT_KEY_TYPE.
  */
 export function parseQuote(bytes: Uint8Array): ParsedQuote {
+  const { frame, body } = parseFrame(bytes, SGX_QUOTE)
+  return { ...frame, body: parseReportBody(body) }
+}
+
+/**
+ * Parses everything but the body of a quote of one kind, and cuts the body out.
+ * Throws as `parseQuote` does.
+ */
+export function parseFrame(
+  bytes: Uint8Array,
+  kind: QuoteKind,
+): { readonly frame: ParsedFrame; readonly body: Uint8Array; readonly bodyType: number } {
   try {
-    return readQuote(bytes)
+    return readFrame(bytes, kind)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
     throw new AttestError('QUOTE_FORMAT', `parsing the quote: ${cause.message}`, {
@@ -107,7 +157,7 @@ export function encodeSignedPart(
     .finish()
 }
 
-function readQuote(bytes: Uint8Array): ParsedQuote {
+function readFrame(bytes: Uint8Array, kind: QuoteKind): ReturnType<typeof parseFrame> {
   if (bytes.length > MAX_QUOTE_SIZE) {
     const found = `has ${bytes.length} bytes, the limit is ${MAX_QUOTE_SIZE}`
     throw new FormatError('FORMAT_LIMIT', 'quote', 0, found)
@@ -117,8 +167,9 @@ function readQuote(bytes: Uint8Array): ParsedQuote {
   if (version < 3 || version > 5) throw refused('QUOTE_VERSION', 'version', '3, 4 or 5', version)
   const attestationKeyType = reader.u16le('attestation key type')
   const teeType = reader.u32le('TEE type')
-  if (teeType !== 0) {
-    throw refused('QUOTE_TEE_TYPE', 'TEE type', '0 (SGX)', `0x${teeType.toString(16)}`)
+  if (teeType !== kind.teeType || !kind.versions.includes(version)) {
+    const actual = `0x${teeType.toString(16)} in version ${version}`
+    throw refused('QUOTE_TEE_TYPE', 'TEE type', kind.name, actual)
   }
   if (attestationKeyType !== ATTESTATION_KEY_P256) {
     const expected = '2 (ECDSA P-256)'
@@ -133,26 +184,39 @@ function readQuote(bytes: Uint8Array): ParsedQuote {
     qeVendorId: reader.bytes(16, 'QE vendor id'),
     userData: reader.bytes(20, 'user data'),
   }
-  if (version === 5) {
-    const type = reader.u16le('body type')
-    if (type !== BODY_SGX_REPORT) throw refused('QUOTE_TEE_TYPE', 'body type', '1 (SGX)', type)
-    const size = reader.u32le('body size')
-    if (size !== REPORT_BODY_SIZE) {
-      throw new FormatError('FORMAT_INVALID', 'body size', 50, `is ${size}, not 384`)
-    }
-  }
-  const body = parseReportBody(reader.bytes(REPORT_BODY_SIZE, 'report body'))
+  const { type: bodyType, size } = readBodyHeader(reader, version, kind)
+  const body = reader.bytes(size, 'report body')
   const signed = bytes.subarray(0, reader.offset)
   const length = reader.countLe('signature data length', MAX_QUOTE_SIZE)
   const data = new Reader(reader.bytes(length, 'signature data'))
   reader.zeros(reader.remaining, 'padding after the quote')
   const signatures = readSignatureData(data, version)
   data.end('signature data')
-  return { ...header, body, signed, ...signatures }
+  return { frame: { ...header, signed, ...signatures }, body, bodyType }
+}
+
+/** Version 5 names the type and the size of its body; before, the TEE type decides. */
+function readBodyHeader(
+  reader: Reader,
+  version: number,
+  { bodies }: QuoteKind,
+): QuoteKind['bodies'][number] {
+  const [only] = bodies
+  if (only === undefined) throw new TypeError('a kind of quote has a body')
+  if (version !== 5) return only
+  const type = reader.u16le('body type')
+  const body = bodies.find((candidate) => candidate.type === type)
+  if (body === undefined) {
+    const known = bodies.map((candidate) => candidate.type).join(' or ')
+    throw refused('QUOTE_TEE_TYPE', 'body type', known, type)
+  }
+  const size = reader.u32le('body size')
+  if (size === body.size) return body
+  throw new FormatError('FORMAT_INVALID', 'body size', 50, `is ${size}, not ${body.size}`)
 }
 
 type SignatureData = Omit<
-  ParsedQuote,
+  ParsedFrame,
   | 'version'
   | 'attestationKeyType'
   | 'teeType'
@@ -160,7 +224,6 @@ type SignatureData = Omit<
   | 'pceSvn'
   | 'qeVendorId'
   | 'userData'
-  | 'body'
   | 'signed'
 >
 

@@ -51,14 +51,18 @@ export function requireDocumentDates(
 }
 
 /** Refuses TCB info of another technology or another kind of platform than the PCK certificate's. */
-export function requireSamePlatform(tcbInfo: TcbInfo, pck: PckExtension): void {
+export function requireSamePlatform(
+  tcbInfo: TcbInfo,
+  pck: PckExtension,
+  id: 'SGX' | 'TDX' = 'SGX',
+): void {
   const refused = (field: string, expected: string, actual: string): AttestError =>
     new AttestError('TCB_INFO_MISMATCH', `comparing the TCB info: its ${field} is ${actual}`, {
       field: `TCB info ${field}`,
       expected,
       actual,
     })
-  if (tcbInfo.id !== 'SGX') throw refused('id', 'SGX', tcbInfo.id)
+  if (tcbInfo.id !== id) throw refused('id', id, tcbInfo.id)
   if (!equalBytes(tcbInfo.fmspc, pck.fmspc)) {
     throw refused('fmspc', toHex(pck.fmspc), toHex(tcbInfo.fmspc))
   }
@@ -67,12 +71,12 @@ export function requireSamePlatform(tcbInfo: TcbInfo, pck: PckExtension): void {
   }
 }
 
-/** Refuses the identity of another enclave than the quoting enclave of SGX. */
-export function requireQuotingEnclave(identity: QeIdentity): void {
-  if (identity.id === 'QE') return
+/** Refuses the identity of another enclave than the quoting enclave: `QE` of SGX, `TD_QE` of TDX. */
+export function requireQuotingEnclave(identity: QeIdentity, id: 'QE' | 'TD_QE' = 'QE'): void {
+  if (identity.id === id) return
   throw new AttestError('QE_IDENTITY_ID', `comparing the QE identity: its id is ${identity.id}`, {
     field: 'QE identity id',
-    expected: 'QE',
+    expected: id,
     actual: identity.id,
   })
 }

@@ -1,14 +1,40 @@
 import { compareBytes, FormatError, toHex } from '#lib/bytes'
-import { array, hex, integer, object, parseJson, string } from '#lib/json'
+import { array, hex, integer, object, optional, parseJson, string } from '#lib/json'
 import { type LevelFacts, readIssue, readLevels, refuseDuplicates } from './collateral-fields.ts'
 
 const COMPONENTS = 16
+const MAX_MODULE_IDENTITIES = 64
 
 /** One level of a TCB info: what a platform needs at least, and what is then known of it. */
 export interface TcbLevel extends LevelFacts {
   /** 16 component SVNs. */
   readonly components: readonly number[]
   readonly pceSvn: number
+  /** 16 SVNs of TDX; present in TCB info of TDX alone. */
+  readonly tdxComponents?: readonly number[]
+}
+
+/** What a TDX module must be: author and attributes. */
+export interface TdxModule {
+  /** 48 bytes. */
+  readonly mrSigner: Uint8Array
+  /** 8 bytes each, as they lie in the report. */
+  readonly attributes: Uint8Array
+  readonly attributesMask: Uint8Array
+}
+
+/** One major version of the TDX module, with levels of its own. */
+export interface TdxModuleIdentity extends TdxModule {
+  /** `TDX_` and the major version as two hexadecimal digits. */
+  readonly id: string
+  /** Sorted, highest first. */
+  readonly levels: readonly (LevelFacts & { readonly isvSvn: number })[]
+}
+
+/** The part of TCB info of TDX that SGX does not have. */
+export interface TdxTcbInfo {
+  readonly module: TdxModule
+  readonly moduleIdentities: readonly TdxModuleIdentity[]
 }
 
 /** TCB info, version 3 or 2 (sheet section 4.1). Levels are sorted, highest first. */
@@ -25,6 +51,8 @@ export interface TcbInfo {
   readonly pceId: Uint8Array
   readonly tcbEvaluationDataNumber: number
   readonly levels: readonly TcbLevel[]
+  /** Present where `id` is `TDX`. */
+  readonly tdx?: TdxTcbInfo
 }
 
 /** Parses the signed value of a TCB info. Members that are not known are tolerated. Throws FormatError. */
@@ -40,8 +68,9 @@ export function parseTcbInfo(bytes: Uint8Array): TcbInfo {
   const levels = readLevels(document.tcbLevels, (tcb, name) => ({
     components: version === 3 ? readComponents(tcb, name) : readNumbered(tcb, name),
     pceSvn: integer(tcb.pcesvn, `${name}.pcesvn`, 0, 65_535),
+    ...(id === 'TDX' && { tdxComponents: readComponents(tcb, name, 'tdxtcbcomponents') }),
   }))
-  refuseDuplicates(levels.map((level) => [...level.components, level.pceSvn].join(' ')))
+  refuseDuplicates(levels.map((level) => [...allSvns(level), level.pceSvn].join(' ')))
   return {
     id,
     version,
@@ -50,7 +79,46 @@ export function parseTcbInfo(bytes: Uint8Array): TcbInfo {
     pceId: hex(document.pceId, 'pceId', 2),
     // Served sorted, but nothing signed says so: the highest match must win in any order.
     levels: levels.sort(descending),
+    ...(id === 'TDX' && {
+      tdx: {
+        module: readModule(document.tdxModule, 'tdxModule'),
+        moduleIdentities: readModuleIdentities(document.tdxModuleIdentities),
+      },
+    }),
   }
+}
+
+function readModule(value: unknown, name: string): TdxModule {
+  const module = object(value, name)
+  return {
+    mrSigner: hex(module.mrsigner, `${name}.mrsigner`, 48),
+    attributes: hex(module.attributes, `${name}.attributes`, 8),
+    attributesMask: hex(module.attributesMask, `${name}.attributesMask`, 8),
+  }
+}
+
+/** Absent where all modules of a platform have the major version 0. */
+function readModuleIdentities(value: unknown): TdxModuleIdentity[] {
+  const list = optional(value, (present) =>
+    array(present, 'tdxModuleIdentities', MAX_MODULE_IDENTITIES).map((item, i) => {
+      const name = `tdxModuleIdentities[${i}]`
+      const identity = object(item, name)
+      const levels = readLevels(identity.tcbLevels, (tcb, field) => ({
+        isvSvn: integer(tcb.isvsvn, `${name}.${field}.isvsvn`, 0, 65_535),
+      }))
+      refuseDuplicates(levels.map((level) => String(level.isvSvn)))
+      return {
+        id: string(identity.id, `${name}.id`, { max: 16 }),
+        ...readModule(identity, name),
+        levels: levels.sort((a, b) => b.isvSvn - a.isvSvn),
+      }
+    }),
+  )
+  const identities = list ?? []
+  if (new Set(identities.map(({ id }) => id)).size !== identities.length) {
+    throw new FormatError('FORMAT_INVALID', 'tdxModuleIdentities', 0, 'has an identity twice')
+  }
+  return identities
 }
 
 function refuseTdx(document: Readonly<Record<string, unknown>>): void {
@@ -61,9 +129,13 @@ function refuseTdx(document: Readonly<Record<string, unknown>>): void {
   }
 }
 
-function readComponents(tcb: Readonly<Record<string, unknown>>, name: string): number[] {
-  const field = `${name}.sgxtcbcomponents`
-  const components = array(tcb.sgxtcbcomponents, field, COMPONENTS)
+function readComponents(
+  tcb: Readonly<Record<string, unknown>>,
+  name: string,
+  member: 'sgxtcbcomponents' | 'tdxtcbcomponents' = 'sgxtcbcomponents',
+): number[] {
+  const field = `${name}.${member}`
+  const components = array(tcb[member], field, COMPONENTS)
   if (components.length !== COMPONENTS) {
     throw new FormatError('FORMAT_INVALID', field, 0, `has ${components.length} elements, not 16`)
   }
@@ -80,9 +152,21 @@ function readNumbered(tcb: Readonly<Record<string, unknown>>, name: string): num
   })
 }
 
+/** By components of SGX, then PCESVN, then components of TDX. */
 function descending(a: TcbLevel, b: TcbLevel): number {
-  const components = compareBytes(new Uint8Array(b.components), new Uint8Array(a.components))
-  return components !== 0 ? components : b.pceSvn - a.pceSvn
+  return (
+    compareSvns(b.components, a.components) ||
+    b.pceSvn - a.pceSvn ||
+    compareSvns(b.tdxComponents ?? [], a.tdxComponents ?? [])
+  )
+}
+
+function compareSvns(a: readonly number[], b: readonly number[]): number {
+  return compareBytes(new Uint8Array(a), new Uint8Array(b))
+}
+
+function allSvns({ components, tdxComponents = [] }: TcbLevel): readonly number[] {
+  return [...components, ...tdxComponents]
 }
 
 /** Components as 32 hexadecimal digits, for messages. */

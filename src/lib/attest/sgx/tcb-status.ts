@@ -1,6 +1,6 @@
 import { AttestError } from '../attest-error.ts'
+import type { LevelFacts } from './collateral-fields.ts'
 import type { PckExtension } from './pck-extension.ts'
-import type { QeLevel } from './qe-identity.ts'
 import { showComponents, type TcbInfo, type TcbLevel } from './tcb-info.ts'
 
 /** TCB statuses of SGX, best first (sheet section 4.4). */
@@ -16,6 +16,15 @@ export const TCB_STATUSES = [
 
 /** A value of `TCB_STATUSES`. */
 export type TcbStatus = (typeof TCB_STATUSES)[number]
+
+/** Statuses that a TD alone can have: its module was updated since it was launched. */
+export const TD_RELAUNCH_STATUSES = [
+  'TDRelaunchAdvised',
+  'TDRelaunchAdvisedConfigurationNeeded',
+] as const
+
+/** Every status that a policy may name. */
+export type AnyTcbStatus = TcbStatus | (typeof TD_RELAUNCH_STATUSES)[number]
 
 /** Statuses of quoting enclaves for which a merge is defined. */
 const QE_STATUSES: readonly TcbStatus[] = ['UpToDate', 'OutOfDate', 'Revoked']
@@ -47,16 +56,19 @@ export interface TcbState {
 
 /**
  * The highest level of which every component and the PCESVN are reached. Both come from the PCK
- * certificate: SVNs in the quote are raw values and not comparable. Throws TCB_NOT_SUPPORTED.
+ * certificate: SVNs in the quote are raw values and not comparable. `more` is what a TD must
+ * reach beside. Throws TCB_NOT_SUPPORTED.
  */
-export function matchPlatform(pck: PckExtension, tcbInfo: TcbInfo): TcbLevel {
+export function matchPlatform(
+  pck: PckExtension,
+  tcbInfo: TcbInfo,
+  more: (level: TcbLevel) => boolean = () => true,
+): TcbLevel {
   const level = tcbInfo.levels.find(
-    ({ components, pceSvn }) =>
-      pck.pceSvn >= pceSvn &&
-      components.every((svn, i) => {
-        const own = pck.tcbComponents[i]
-        return own !== undefined && own >= svn
-      }),
+    (candidate) =>
+      pck.pceSvn >= candidate.pceSvn &&
+      reaches(pck.tcbComponents, candidate.components) &&
+      more(candidate),
   )
   if (level !== undefined) return level
   const lowest = tcbInfo.levels.at(-1)
@@ -69,12 +81,24 @@ export function matchPlatform(pck: PckExtension, tcbInfo: TcbInfo): TcbLevel {
   })
 }
 
+/** Whether each SVN of `needed` is reached, from index `from` on: never as one big number. */
+export function reaches(
+  own: Uint8Array | readonly number[],
+  needed: readonly number[],
+  from: number = 0,
+): boolean {
+  return needed.every((svn, i) => {
+    const value = own[i]
+    return i < from || (value !== undefined && value >= svn)
+  })
+}
+
 /** Merges both levels. Throws TCB_STATUS_UNKNOWN for a status whose meaning is not known. */
-export function mergeLevels(platform: TcbLevel, qe: QeLevel): TcbState {
+export function mergeLevels(platform: LevelFacts, qe: LevelFacts): TcbState {
   const platformStatus = known(platform.tcbStatus, TCB_STATUSES, 'platform TCB status')
-  const qeStatus = known(qe.tcbStatus, QE_STATUSES, 'quoting enclave TCB status')
+  const qeStatus = partStatus(qe, 'quoting enclave')
   return {
-    status: merge(platformStatus, qeStatus),
+    status: mergeStatus(platformStatus, qeStatus),
     platformStatus,
     qeStatus,
     date: Math.min(platform.tcbDate, qe.tcbDate),
@@ -82,9 +106,18 @@ export function mergeLevels(platform: TcbLevel, qe: QeLevel): TcbState {
   }
 }
 
-function merge(platform: TcbStatus, qe: TcbStatus): TcbStatus {
-  if (qe === 'UpToDate') return platform
-  return qe === 'Revoked' ? 'Revoked' : WITH_OLD_QE[platform]
+/**
+ * The status of a platform with that of a part that has levels of its own: quoting enclave or
+ * TDX module, which are up to date, out of date or revoked and nothing else.
+ */
+export function mergeStatus(platform: TcbStatus, part: TcbStatus): TcbStatus {
+  if (part === 'UpToDate') return platform
+  return part === 'Revoked' ? 'Revoked' : WITH_OLD_QE[platform]
+}
+
+/** Reads the status of such a part. Throws TCB_STATUS_UNKNOWN. */
+export function partStatus(level: LevelFacts, name: string): TcbStatus {
+  return known(level.tcbStatus, QE_STATUSES, `${name} TCB status`)
 }
 
 function known(status: string, statuses: readonly TcbStatus[], field: string): TcbStatus {

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { concat, fromUtf8, toHex, utf8 } from '#lib/bytes'
 import { importP256, verifyRawSignature } from '#lib/x509'
 import { readVector, sgxCase, sgxCases, simExamples } from '../../../../test/support/sgx-vectors.ts'
+import { parseCertificationData } from './certification-data.ts'
 import { requireChainDates, verifySignerChain } from './chain.ts'
 import { sgxClaims } from './claims.ts'
 import { type Collateral, decodeCrl } from './collateral.ts'
@@ -46,7 +47,7 @@ for (const { name, expected, input } of SGX_CASES) {
   }
 }
 
-test('a TDX quote is refused by name', () => {
+test('a TDX quote is refused by name where enclaves are asked for', () => {
   const { input } = sgxCase('tdx-b0c06f000000-jun25')
   assert.equal(verifyQuote({ ...input, now: NOW }).code, 'QUOTE_TEE_TYPE')
 })
@@ -120,6 +121,21 @@ test('a real chain in the order leaf, root, intermediate with the older root is 
   const chain = result.checks.find((check) => check.name === 'pck-chain')
   assert.deepEqual(chain, { name: 'pck-chain', ok: true, actual: 'processor CA, sgx root' })
   assert.equal(result.code, 'TCB_INFO_MISMATCH')
+})
+
+test('parseCertificationData() reads what names a PCK certificate', () => {
+  const raw = parseCertificationData(parseQuote(readVector('parse-only', 'quote_raw_tcb.bin')))
+  assert.equal(raw.kind, 'ppid')
+  if (raw.kind !== 'ppid') return
+  assert.equal(raw.encryption, 'rsa-3072')
+  assert.equal(raw.ppid.length, 384)
+  assert.equal(toHex(raw.pceId ?? new Uint8Array()), '0000')
+  const short = parseCertificationData(parseQuote(sgxCase('testroot-sgx-tcbv2').input.quote))
+  assert.ok(short.kind === 'ppid' && short.encryption === 'none' && short.pceId === undefined)
+  assert.equal(parseCertificationData(parseQuote(PROCESSOR.input.quote)).kind, 'pck-chain')
+  const data = { certificationType: 2, certificationData: new Uint8Array(275) }
+  assert.throws(() => parseCertificationData(data), { code: 'FORMAT_INVALID' })
+  assert.equal(parseCertificationData({ ...data, certificationType: 7 }).kind, 'unknown')
 })
 
 test('the signature of a real quote is good, that of its corrupted copy is not', () => {

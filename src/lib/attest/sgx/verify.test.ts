@@ -78,7 +78,23 @@ const CASES: readonly Case[] = [
   ['an EPID key type', 'QUOTE_ATT_KEY_TYPE', finish((f) => (f.quote[2] = 0))],
   ['a P-384 key type', 'QUOTE_ATT_KEY_TYPE', finish((f) => (f.quote[2] = 3))],
   ['another vendor of the QE', 'QUOTE_QE_VENDOR', (p) => (p.vendor = new Uint8Array(16))],
-  ['no chain in the quote', 'QUOTE_CERT_DATA_TYPE', (p) => (p.certificationType = 3)],
+  ...[1, 2, 3, 4].map(
+    (type): Case => [
+      `certification data of type ${type} and no chain`,
+      'QUOTE_CERT_DATA_TYPE',
+      (p) => (p.certificationType = type),
+    ],
+  ),
+  ...[0, 6, 7, 8].map(
+    (type): Case => [
+      `certification data of type ${type}, even with a chain beside it`,
+      'QUOTE_CERT_DATA_TYPE',
+      (p) => {
+        p.certificationType = type
+        p.chainInCollateral = true
+      },
+    ],
+  ),
   ['two certificates', 'PCK_CHAIN_LENGTH', (p) => (p.chain = ['pck', 'ca'])],
   ['four certificates', 'PCK_CHAIN_LENGTH', (p) => (p.chain = ['pck', 'ca', 'root', 'tcb'])],
   ['a second copy of the leaf', 'CHAIN_NAME', (p) => (p.chain = ['pck', 'pck', 'root'])],
@@ -366,7 +382,17 @@ const CASES: readonly Case[] = [
     (p) => (p.tcbInfo.issueDate = '2026-01-15T00:00:01Z'),
   ],
   ['expired TCB info', 'TCB_INFO_EXPIRED', (p) => (p.tcbInfo.nextUpdate = '2026-01-14T23:59:59Z')],
-  ['TCB info of TDX', 'TCB_INFO_MISMATCH', (p) => (p.tcbInfo.id = 'TDX')],
+  [
+    'TCB info of TDX',
+    'TCB_INFO_MISMATCH',
+    (p) => {
+      p.tcbInfo.id = 'TDX'
+      const none = '00'.repeat(8)
+      const module = { mrsigner: '00'.repeat(48), attributes: none, attributesMask: none }
+      p.tcbInfo.tdxModule = module
+      for (const { tcb } of p.tcbInfo.tcbLevels) tcb.tdxtcbcomponents = tcb.sgxtcbcomponents
+    },
+  ],
   ['another FMSPC', 'TCB_INFO_MISMATCH', (p) => (p.tcbInfo.fmspc = '53494D000001')],
   ['another PCE id', 'TCB_INFO_MISMATCH', (p) => (p.tcbInfo.pceId = '0001')],
   [

@@ -13,8 +13,8 @@ export const ATTEST_CODES = {
     next: 'use a platform that produces quotes of version 3, 4 or 5',
   },
   QUOTE_TEE_TYPE: {
-    meaning: 'The quote is not about an SGX enclave.',
-    next: 'use evidence of an SGX platform',
+    meaning: 'The quote is about another technology than the one asked for: SGX or TDX.',
+    next: 'use evidence of an SGX platform; quote verify reads quotes of TDX too',
   },
   QUOTE_ATT_KEY_TYPE: {
     meaning: 'The quote is signed with an algorithm other than ECDSA P-256.',
@@ -184,6 +184,10 @@ export const ATTEST_CODES = {
   QUOTE_SIGNATURE: {
     meaning: 'The signature of the quote is not good.',
     next: 'take a new quote; if it repeats, it was damaged or edited on its way',
+  },
+  TDX_MODULE_MISMATCH: {
+    meaning: 'The TDX module of the platform is not the one that the TCB info describes.',
+    next: 'update the TDX module of the platform',
   },
   TCB_NOT_SUPPORTED: {
     meaning: 'The platform is older than every level of the TCB info.',
