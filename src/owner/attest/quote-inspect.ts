@@ -1,10 +1,16 @@
 import {
   CERTIFICATION_PCK_CHAIN,
   FLAGS,
-  type ParsedQuote,
+  type ParsedFrame,
+  parseCertificationData,
   parsePckExtension,
   parseQuote,
+  parseTdQuote,
+  peekTeeType,
   type ReportBody,
+  TD_ATTRIBUTES,
+  type TdReport,
+  TEE_TDX,
 } from '#lib/attest'
 import { FormatError, toHex } from '#lib/bytes'
 import type { Outcome } from '#lib/command'
@@ -15,22 +21,26 @@ import { readQuoteFile } from './evidence-files.ts'
 /** Runs `quote inspect`. Everything shown is what the sender claims. */
 export async function inspectQuote(path: string): Promise<Outcome> {
   const { quote: bytes } = await readQuoteFile(path)
-  const quote = parseQuote(bytes)
+  const [quote, tee] =
+    peekTeeType(bytes) === TEE_TDX
+      ? ([parseTdQuote(bytes), 'tdx'] as const)
+      : ([parseQuote(bytes), 'sgx'] as const)
   const certificates = readCertificates(quote)
   const document = {
     version: quote.version,
-    tee: 'sgx',
+    tee,
     attestationKeyType: quote.attestationKeyType,
     qeSvn: quote.qeSvn,
     pceSvn: quote.pceSvn,
     qeVendorId: toHex(quote.qeVendorId),
     userData: toHex(quote.userData),
-    report: describeReport(quote.body),
+    report: 'body' in quote ? describeReport(quote.body) : describeTd(quote.report),
     qeReport: describeReport(quote.qeReport),
     qeAuthData: toHex(quote.qeAuthData),
     certificationData: {
       type: quote.certificationType,
       size: quote.certificationData.length,
+      ...describePpid(quote),
       certificates: certificates.map(describeCertificate),
     },
     ...describePck(certificates),
@@ -60,7 +70,45 @@ function describeReport(report: ReportBody): Record<string, unknown> {
   }
 }
 
-function readCertificates(quote: ParsedQuote): Certificate[] {
+function describeTd(report: TdReport): Record<string, unknown> {
+  return {
+    version: report.version,
+    debug: (report.tdAttributes & TD_ATTRIBUTES.DEBUG) !== 0n,
+    tdAttributes: `0x${report.tdAttributes.toString(16)}`,
+    xfam: `0x${report.xfam.toString(16)}`,
+    teeTcbSvn: toHex(report.teeTcbSvn),
+    mrSeam: toHex(report.mrSeam),
+    mrSignerSeam: toHex(report.mrSignerSeam),
+    seamAttributes: toHex(report.seamAttributes),
+    mrTd: toHex(report.mrTd),
+    mrConfigId: toHex(report.mrConfigId),
+    mrOwner: toHex(report.mrOwner),
+    mrOwnerConfig: toHex(report.mrOwnerConfig),
+    rtmr: report.rtmr.map(toHex),
+    reportData: toHex(report.reportData),
+    ...(report.teeTcbSvn2 && { teeTcbSvn2: toHex(report.teeTcbSvn2) }),
+    ...(report.mrServiceTd && { mrServiceTd: toHex(report.mrServiceTd) }),
+  }
+}
+
+/** What certification data of types 1 to 3 says, for asking a service for the certificate. */
+function describePpid(quote: ParsedFrame): Record<string, unknown> {
+  try {
+    const data = parseCertificationData(quote)
+    if (data.kind !== 'ppid') return {}
+    return {
+      ppidEncryption: data.encryption,
+      cpuSvn: toHex(data.cpuSvn),
+      pceSvn: data.pceSvn,
+      ...(data.pceId && { pceId: toHex(data.pceId) }),
+    }
+  } catch (error) {
+    if (error instanceof FormatError) return {}
+    throw error
+  }
+}
+
+function readCertificates(quote: ParsedFrame): Certificate[] {
   if (quote.certificationType !== CERTIFICATION_PCK_CHAIN) return []
   const data = quote.certificationData
   try {

@@ -184,3 +184,14 @@ test('quote inspect shows a quote that no verifier would accept', async (t) => {
   const truncated = quoteInspect.run({} as CommandContext, input(file))
   await assert.rejects(truncated, { code: 'QUOTE_FORMAT' })
 })
+
+test('quote verify and quote inspect read TDX quotes', async () => {
+  const directory = join(SGX_VECTORS, 'tdx-b0c06f000000-jun25')
+  const { document, exitCode, text } = await verify(directory, { at: '2025-07-04T10:16:31Z' })
+  assert.equal(exitCode, 0)
+  assert.equal(document.status, 'UpToDate')
+  assert.equal((document as unknown as Record<string, unknown>).mrEnclave, null)
+  assert.match(`${text}`, /\nMRTD +[0-9a-f]{96}\n/)
+  const shown = await quoteInspect.run({} as CommandContext, input(join(directory, 'quote.bin')))
+  assert.equal((shown as { document: { tee: string } }).document.tee, 'tdx')
+})

@@ -1,17 +1,24 @@
 import {
+  type AnyTcbStatus,
   DEFAULT_TCB_STATUSES,
   intelSgxRoot,
   parseTrustAnchor,
+  peekTeeType,
   type QuotePolicy,
   type QuoteResult,
   TCB_STATUSES,
-  type TcbStatus,
+  TD_RELAUNCH_STATUSES,
+  type TdQuoteResult,
+  TEE_TDX,
   type TrustAnchor,
   verifyQuote,
+  verifyTdQuote,
 } from '#lib/attest'
 import type { CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { readEvidence, readInput } from './evidence-files.ts'
+
+type Facts = readonly (readonly [string, unknown])[]
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
 
@@ -24,9 +31,36 @@ export async function verifyQuoteCommand(input: CommandInput): Promise<Outcome> 
     input.operands[0] ?? '',
     input.text('collateral'),
   )
-  const result = verifyQuote({ quote, collateral, anchors: [anchor], now, policy })
+  const subject = { quote, collateral, anchors: [anchor], now, policy }
+  if (peekTeeType(quote) === TEE_TDX) return outcomeOfTd(verifyTdQuote(subject))
+  const result = verifyQuote(subject)
   const { evidence: _, ...document } = result
-  return { document, text: describe(result), exitCode: result.accepted ? 0 : 1 }
+  const facts: Facts = [
+    ['MRENCLAVE', result.mrEnclave],
+    ['MRSIGNER', result.mrSigner],
+    ['product', result.isvProdId],
+    ['version', result.isvSvn],
+  ]
+  return { document, text: describe(result, facts), exitCode: result.accepted ? 0 : 1 }
+}
+
+/** Members of the contract that a trust domain does not have are null. */
+function outcomeOfTd(result: TdQuoteResult): Outcome {
+  const { evidence: _, ...found } = result
+  const document = {
+    ...found,
+    mrEnclave: null,
+    mrSigner: null,
+    isvProdId: null,
+    isvSvn: null,
+    configId: null,
+  }
+  const facts: Facts = [
+    ['TDX module', result.moduleStatus],
+    ['MRTD', result.mrTd],
+    ...result.rtmr.map((value, i): Facts[number] => [`RTMR${i}`, value]),
+  ]
+  return { document, text: describe(result, facts), exitCode: result.accepted ? 0 : 1 }
 }
 
 function parsePolicy(input: CommandInput): QuotePolicy {
@@ -41,8 +75,10 @@ function parsePolicy(input: CommandInput): QuotePolicy {
   }
 }
 
-function parseStatuses(list: string | undefined): TcbStatus[] {
-  const allowed = TCB_STATUSES.filter((status) => status !== 'Revoked')
+function parseStatuses(list: string | undefined): AnyTcbStatus[] {
+  const allowed = [...TCB_STATUSES, ...TD_RELAUNCH_STATUSES].filter(
+    (status) => status !== 'Revoked',
+  )
   return (list?.split(',') ?? []).map((word) => {
     const status = allowed.find((candidate) => candidate === word.trim())
     if (status !== undefined) return status
@@ -74,20 +110,17 @@ function usage(flag: string, found: string, next?: string): CodedError {
   )
 }
 
-function describe(result: QuoteResult): string {
+function describe(result: QuoteResult | TdQuoteResult, more: Facts): string {
   const verdict = result.accepted
     ? 'accepted'
     : `${result.verified ? 'genuine, but not accepted' : 'not verified'} [${result.code}]`
-  const facts: readonly [string, unknown][] = [
+  const facts: Facts = [
     ['platform', result.platform],
     ['TCB status', result.status],
     ['advisories', result.advisoryIds.join(', ') || undefined],
     ['evaluation', result.tcbEvaluationDataNumber],
     ['debug', result.debug],
-    ['MRENCLAVE', result.mrEnclave],
-    ['MRSIGNER', result.mrSigner],
-    ['product', result.isvProdId],
-    ['version', result.isvSvn],
+    ...more,
     ['FMSPC', result.fmspc],
   ]
   const lines = [verdict]
