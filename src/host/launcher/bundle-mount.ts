@@ -8,10 +8,11 @@ import {
   readFileSync,
   readSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { CodedError } from '#lib/errors'
 import { type FileLock, lockFile, tryLockFile } from '#platform/lock'
 import { loopMount } from '#platform/loop'
@@ -91,12 +92,17 @@ function removeIfLast(base: string): void {
   if (isMounted(root)) linuxMounts.unmount(root, { detach: true })
   // the lock files go too; whoever waits for the mutex sees that and makes new ones
   rmSync(base, { recursive: true })
+  try {
+    rmdirSync(dirname(base))
+  } catch {
+    // other bundles are there
+  }
 }
 
 function lockFolder(base: string): FileLock {
   for (;;) {
-    mkdirSync(base, { recursive: true, mode: 0o700 })
     try {
+      mkdirSync(base, { recursive: true, mode: 0o700 })
       return lockFile(join(base, 'mutex'), 'exclusive')
     } catch (error) {
       // removed in between by the last holder
