@@ -3,11 +3,12 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { toBase64 } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
-import { CodedError, isCoded } from '#lib/errors'
-import { jsonLine, jsonLines } from '#lib/json-lines'
+import { CodedError } from '#lib/errors'
+import { jsonLine } from '#lib/json-lines'
 import { socketPair } from '#platform/socket-pair'
 import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
+import { jobEvents } from './job-events.ts'
 
 // one supervisor a container: what each of them costs in memory counts
 const NODE_FLAGS = [
@@ -15,8 +16,6 @@ const NODE_FLAGS = [
   '--max-semi-space-size=2',
   '--v8-pool-size=1',
 ]
-const MAX_LINE = 4 * 1024 * 1024
-
 /** A job that a supervisor works on. */
 export interface StartedJob {
   /** Ends after the last event. Throws CodedError SUPERVISOR_LOST when the supervisor is gone before. */
@@ -90,28 +89,10 @@ export function startJob(context: CommandContext, inputs: JobInputs, job: Job): 
   channel.ours.on('error', () => {})
   channel.ours.write(jsonLine(job))
   return {
-    events: events(channel.ours, logFile),
+    events: jobEvents(channel.ours, logFile),
     order: (order) => {
       if (channel.ours.writable) channel.ours.write(jsonLine(order))
     },
     detach: () => channel.ours.destroy(),
   }
-}
-
-async function* events(channel: AsyncIterable<Uint8Array>, log: string): AsyncGenerator<JobEvent> {
-  let cause: unknown
-  try {
-    for await (const line of jsonLines(channel, MAX_LINE)) {
-      const event = line as unknown as JobEvent
-      yield event
-      if (['failed', 'exit', 'attested'].includes(event.event)) return
-    }
-  } catch (error) {
-    if (isCoded(error)) throw error
-    cause = error
-  }
-  throw new CodedError('SUPERVISOR_LOST', 'the supervisor ended without a word', {
-    cause,
-    next: `see ${log}, and run it again`,
-  })
 }

@@ -1,0 +1,31 @@
+import { CodedError, isCoded } from '#lib/errors'
+import { jsonLines } from '#lib/json-lines'
+import type { JobEvent } from './job.ts'
+
+const MAX_LINE = 4 * 1024 * 1024
+const LAST: readonly string[] = ['failed', 'exit', 'attested']
+
+/**
+ * The supervisor's events from its channel, up to the last one. Throws CodedError SUPERVISOR_LOST if the
+ * channel ends before; its next step names the log.
+ */
+export async function* jobEvents(
+  channel: AsyncIterable<Uint8Array>,
+  log: string,
+): AsyncGenerator<JobEvent> {
+  let cause: unknown
+  try {
+    for await (const line of jsonLines(channel, MAX_LINE)) {
+      const event = line as unknown as JobEvent
+      yield event
+      if (LAST.includes(event.event)) return
+    }
+  } catch (error) {
+    if (isCoded(error)) throw error
+    cause = error
+  }
+  throw new CodedError('SUPERVISOR_LOST', 'the supervisor ended without a word', {
+    cause,
+    next: `see ${log}, and run it again`,
+  })
+}
