@@ -159,7 +159,8 @@ async function flippedByte({ world, screen, flow, signal }: RefusalsOptions): Pr
   const reply = await redisCommand(flow.port, 'MODULE', 'LOAD', '/opt/model/weights.bin').catch(
     (error: Error) => error.message,
   )
-  await world.cli(['wait', flow.containerId], { signal })
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(20_000)])
+  await world.cli(['wait', flow.containerId], { signal: limit })
   const [record] = (await world.ok(['inspect', flow.containerId], { signal })).json<
     { state: string; code?: string; exitCode: number }[]
   >()

@@ -70,7 +70,8 @@ export function buildRedisImage(options: RedisImageOptions): string {
   const model = join(work, 'model')
   rmSync(model, { recursive: true, force: true })
   mkdirSync(join(model, 'opt/model'), { recursive: true })
-  writeFileSync(join(model, 'opt/model/weights.bin'), weights(2 * 1024 * 1024))
+  // executable, so that the server is willing to open it as a module: that is how the demo has it read
+  writeFileSync(join(model, 'opt/model/weights.bin'), weights(2 * 1024 * 1024), { mode: 0o755 })
   onStep('write the image: five layers')
   return writeOciImage(options.out, 'plain', {
     layers: ['base', 'libraries', 'redis', 'configuration', 'model'].map((n) => join(work, n)),
