@@ -27,6 +27,8 @@ const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[]>> = {
   host: ['lib', 'protocol', 'platform', 'host'],
   cli: ['lib', 'owner', 'host', 'cli'],
 }
+/** A whole import or export statement, or a dynamic import, and what it names. */
+const IMPORTS = /^(?:import|export)\b[^;'()]*?from '([^']+)'|\bimport\s*\(?\s*'([^']+)'/gm
 const LIB_BUILTINS = new Set(['node:crypto', 'node:zlib'])
 
 function layerOf(path: string): Layer | undefined {
@@ -71,7 +73,8 @@ for (const file of sources(join(top, 'src'))) {
       `${file} copies with slice(), which is a view of a Buffer: use copyOf of #lib/bytes`,
     )
   }
-  for (const [, target] of text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)) {
+  for (const [whole, named, loaded] of text.matchAll(IMPORTS)) {
+    const target = named ?? loaded
     if (target === undefined) continue
     if (target.startsWith('.')) {
       const to = relative(top, join(top, dirname(file), target))
@@ -80,7 +83,8 @@ for (const file of sources(join(top, 'src'))) {
       const to = `src/${target.slice(1)}/index.ts`
       checkArrow(file, to)
     } else if (target.startsWith('node:')) {
-      if (layerOf(file) === 'lib' && !test && !LIB_BUILTINS.has(target)) {
+      const typeOnly = whole.startsWith('import type')
+      if (layerOf(file) === 'lib' && !test && !typeOnly && !LIB_BUILTINS.has(target)) {
         problems.push(`${file} imports ${target}: lib is pure`)
       }
       if (target === 'node:ffi' && layerOf(file) !== 'platform') {
@@ -92,7 +96,12 @@ for (const file of sources(join(top, 'src'))) {
 
 interface Metafile {
   readonly inputs: Readonly<Record<string, { readonly bytes: number }>>
-  readonly outputs: Readonly<Record<string, { readonly inputs: Readonly<Record<string, unknown>> }>>
+  readonly outputs: Readonly<
+    Record<
+      string,
+      { readonly inputs: Readonly<Record<string, { readonly bytesInOutput: number }>> }
+    >
+  >
 }
 
 const pages: string[] = []
@@ -100,7 +109,11 @@ for (const program of PROGRAMS.filter((p) => p.trusted)) {
   const meta = JSON.parse(
     readFileSync(join(top, `dist/meta/${program.name}.json`), 'utf8'),
   ) as Metafile
-  const inside = Object.keys(Object.values(meta.outputs)[0]?.inputs ?? {}).sort()
+  // what the bundler looked at and left out is not inside
+  const inside = Object.entries(Object.values(meta.outputs)[0]?.inputs ?? {})
+    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    .map(([path]) => path)
+    .sort()
   const packages = new Map<string, number>()
   const files: [string, number][] = []
   for (const path of inside) {
