@@ -1,6 +1,7 @@
 import { isCoded } from '#lib/errors'
 import type { JsonObject } from '#lib/json'
 import type { ImagePolicyResult } from '#lib/signing'
+import { decidingError } from './deciding-error.ts'
 import type { LaunchAnswer } from './launch-decision.ts'
 
 /** What the owner's log is told of one launch (docs/formats/agent-protocol.md). */
@@ -19,14 +20,16 @@ export interface DecisionFacts {
 export function decisionReport(facts: DecisionFacts, error: unknown): JsonObject {
   const { containerId, podId, reference, manifestDigest } = facts
   const denied = error !== undefined
-  const code = isCoded(error) ? error.code : 'INTERNAL'
+  // the code that the host sees too; what led to it is the last claim
+  const decider = decidingError(error)
+  const code = isCoded(decider) ? decider.code : 'INTERNAL'
   return {
     decision: denied ? 'deny' : 'allow',
     ...(denied ? { code } : {}),
     subject: manifestDigest === undefined ? reference : `${reference} (${manifestDigest})`,
     claims: claims(facts, error),
     policyIds: [...new Set(facts.answers.flatMap(({ policyIds }) => policyIds))].slice(0, 64),
-    ...(isCoded(error) && error.next !== undefined ? { next: limited(error.next) } : {}),
+    ...(isCoded(decider) && decider.next !== undefined ? { next: limited(decider.next) } : {}),
     container: containerId,
     pod: podId,
   }

@@ -1,11 +1,7 @@
 import { CodedError, isCoded } from '#lib/errors'
 import { AgentError } from '../agent-error.ts'
-import { BrokerError } from '../broker/broker-error.ts'
+import { decidingError, isOpen } from './deciding-error.ts'
 import { causes } from './decision-report.ts'
-
-/** Codes that say nothing of what is inside the image, so the host may see them whenever they come. */
-const OPEN_CODES =
-  /^(?:NETWORK|TLS|REGISTRY|TEE|LAUNCH|KEY)_|^(?:DISK_FULL|SPOOL_FAILED|INTERRUPTED)$/
 
 /** How an error is shown to the host. */
 export interface Showing {
@@ -23,7 +19,7 @@ export interface Showing {
  * (own-protocols 3 and 10). The owner finds the cause in the broker's log.
  */
 export function hostError(error: unknown, showing: Showing): unknown {
-  const shown = keyRefusal(error) ?? error
+  const shown = decidingError(error)
   if (showing.content && !isOpen(shown)) {
     return new AgentError('IMAGE_REJECTED', 'preparing the image: its content is not accepted', {
       cause: error,
@@ -42,26 +38,6 @@ export function hostError(error: unknown, showing: Showing): unknown {
     ...(retryable === undefined ? {} : { retryable }),
     ...(details === undefined ? {} : { details }),
   })
-}
-
-function isOpen(error: unknown): boolean {
-  if (error instanceof BrokerError) return true
-  return isCoded(error) && OPEN_CODES.test(error.code) && !isKeyFault(error.code)
-}
-
-/** Codes of ocicrypt about a key's content; they begin like our refusals but come out of decryption. */
-function isKeyFault(code: string): boolean {
-  return code.startsWith('KEY_') && !code.endsWith('_REFUSED')
-}
-
-/**
- * The refusal behind LAYER_KEY_UNAVAILABLE, where one of the wrapped keys was refused by owner or broker:
- * that is a decision about the image, not a fact of its content.
- */
-function keyRefusal(error: unknown): unknown {
-  if (!isCoded(error) || error.code !== 'LAYER_KEY_UNAVAILABLE') return undefined
-  const causes = error.cause instanceof AggregateError ? error.cause.errors : [error.cause]
-  return causes.find((cause) => isOpen(cause))
 }
 
 function codeOf(error: unknown): { code?: string } {
