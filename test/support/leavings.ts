@@ -29,15 +29,22 @@ export function left(before: Leavings, after: Leavings): readonly string[] {
   return withoutNeighbours([...after].filter((line) => !before.has(line)).sort())
 }
 
-/** Lines, once nothing is left any more or after five seconds: an ended process takes a moment to go. */
+/**
+ * Lines, once nothing is left any more or after five seconds: an ended process takes a moment to go.
+ * What is reported was there at two looks, so nothing that comes and goes elsewhere is.
+ */
 export async function leftAfter(
   before: Leavings,
   folders: readonly string[] = [],
 ): Promise<readonly string[]> {
   const end = Date.now() + 5_000
+  let seen: readonly string[] = []
   for (;;) {
     const lines = left(before, leavings(folders))
-    if (lines.length === 0 || Date.now() > end) return lines
+    if (lines.length === 0) return lines
+    const stayed = lines.filter((line) => seen.includes(line))
+    if (Date.now() > end && seen.length > 0) return stayed
+    seen = lines
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 }

@@ -12,6 +12,8 @@ const RUNNER = /--test\b|--test-|\/?scripts\/[a-z-]+\.ts/
 
 interface Entry {
   readonly parent: number
+  /** Its id in the pid namespace that it lives in: the one that it knows itself by. */
+  readonly own: number
   readonly command: string
   /** Command, environment, root and working directory: whatever may name a world. */
   readonly text: string
@@ -70,13 +72,15 @@ class Neighbours {
     )
   }
 
-  /** True if the text names a world whose maker lives and is not of this run. */
+  /** True if the text names worlds whose makers live and are not of this run. */
   #strangersFolder(text: string): boolean {
     const makers = [...text.matchAll(WORLD)].map((match) => Number(match[1]))
-    return (
-      makers.length > 0 &&
-      makers.every((pid) => this.#table.has(pid) && !this.#chain(pid).includes(process.pid))
-    )
+    return makers.length > 0 && makers.every((own) => this.#strangersOwn(own))
+  }
+
+  #strangersOwn(own: number): boolean {
+    const makers = [...this.#table].filter(([, entry]) => entry.own === own)
+    return makers.length > 0 && makers.every(([pid]) => !this.#chain(pid).includes(process.pid))
   }
 
   #stranger(pid: number): boolean {
@@ -142,7 +146,8 @@ function processTable(): ReadonlyMap<number, Entry> {
       const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
       const environment = read(`/proc/${pid}/environ`)
       const text = `${command}\n${environment}\n${link(`/proc/${pid}/root`)}\n${link(`/proc/${pid}/cwd`)}`
-      return [[Number(pid), { parent, command, text }]]
+      const own = Number(/^NSpid:.*\t(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? pid)
+      return [[Number(pid), { parent, own, command, text }]]
     }),
   )
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { copyKeptBundle } from './kept-bundle.ts'
 import { unmountBelow } from './mounts.ts'
 import { worldPrefix } from './neighbours.ts'
 
@@ -158,7 +159,9 @@ http: {addr: ${this.registry}}
   /** Bundle, trust and init-data: what every run needs. Init-data is for namespace `namespace`. */
   async prepare(namespace = 'acme'): Promise<void> {
     const bundle = join(this.root, 'bundles', 'default')
-    if (!existsSync(join(bundle, 'agent.json'))) await this.ok(['bundle', 'build', '--out', bundle])
+    if (!existsSync(join(bundle, 'agent.json'))) {
+      await copyKeptBundle(this.dist, bundle, (out) => this.ok(['bundle', 'build', '--out', out]))
+    }
     await this.ok(['platform', 'export-root', this.path('sim-root.pem')])
     await this.ok(['kbs', 'root', 'add', this.path('sim-root.pem'), '--platform', 'simulated'])
     await this.ok(['kbs', 'reference', 'set', '--bundle', bundle])
