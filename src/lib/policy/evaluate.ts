@@ -45,15 +45,13 @@ const remembered = new Map<string, PolicyDecision>()
  *
  * *Any* evaluation error and any request outside the schema is a deny with code POLICY_ERROR:
  * Cedar itself skips a policy that errs, so that a forbid which reads a missing attribute
- * would otherwise turn into an allow (own-protocols.md 10).
+ * would otherwise turn into an allow (docs/own-protocols.md 10).
  *
  * Throws PolicyError POLICY_INVALID if the text does not pass `validatePolicy`, and TypeError if
  * the request is not of this kind.
  */
 export function evaluate(kind: PolicyKind, text: string, request: PolicyRequest): PolicyDecision {
-  if (!KINDS[kind].includes(request.action)) {
-    throw new TypeError(`evaluate: ${request.action} is not a question of the ${kind} policy`)
-  }
+  requireKind(kind, request)
   const policySet = prepare(kind, text)
   const cedarRequest = toCedar(request)
   const question = `${policySet} ${JSON.stringify(cedarRequest)}`
@@ -64,6 +62,23 @@ export function evaluate(kind: PolicyKind, text: string, request: PolicyRequest)
   if (oldest !== undefined) remembered.delete(oldest)
   remembered.set(question, decision)
   return decision
+}
+
+/**
+ * Answers as `evaluate` does, and keeps nothing: for texts that are only tried, of which there is
+ * no end. Throws what `evaluate` throws.
+ */
+export function tryPolicy(kind: PolicyKind, text: string, request: PolicyRequest): PolicyDecision {
+  requireKind(kind, request)
+  const trial = `${kind}-trial`
+  // The next trial takes this one's place in Cedar; nothing else runs between here and the answer.
+  preparse(kind, text, trial)
+  return ask(kind, trial, toCedar(request))
+}
+
+function requireKind(kind: PolicyKind, request: PolicyRequest): void {
+  if (KINDS[kind].includes(request.action)) return
+  throw new TypeError(`evaluate: ${request.action} is not a question of the ${kind} policy`)
 }
 
 function ask(kind: PolicyKind, policySet: string, request: CedarRequest): PolicyDecision {
@@ -91,6 +106,12 @@ function deny(errors: PolicyDecision['errors']): PolicyDecision {
 function prepare(kind: PolicyKind, text: string): string {
   const name = `${kind}-${createHash('sha256').update(text).digest('hex')}`
   if (ready.has(name)) return name
+  preparse(kind, text, name)
+  ready.add(name)
+  return name
+}
+
+function preparse(kind: PolicyKind, text: string, name: string): void {
   const { problems, policies } = validatePolicy(kind, text)
   const [first] = problems
   if (first !== undefined) {
@@ -105,6 +126,5 @@ function prepare(kind: PolicyKind, text: string): string {
   if (schema.type === 'failure' || parsed.type === 'failure') {
     throw new PolicyError('POLICY_INVALID', `reading the ${kind} policy: Cedar refused it`)
   }
-  ready.add(kind).add(name)
-  return name
+  ready.add(kind)
 }

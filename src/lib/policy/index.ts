@@ -2,7 +2,7 @@ export { APPRAISE_DEFAULT } from './defaults/appraise.ts'
 export { LAUNCH_DEFAULT } from './defaults/launch.ts'
 export { RELEASE_DEFAULT } from './defaults/release.ts'
 export type { PolicyDecision } from './evaluate.ts'
-export { evaluate, PolicyError } from './evaluate.ts'
+export { evaluate, PolicyError, tryPolicy } from './evaluate.ts'
 export type {
   AppraiseRequest,
   EnclaveFacts,
