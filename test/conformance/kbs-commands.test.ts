@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fromUtf8, toHex, utf8 } from '#lib/bytes'
+import { fromHex, fromUtf8, toHex, utf8 } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
 import { parseInitData } from '#lib/initdata'
 import { array, type JsonObject, object } from '#lib/json'
@@ -15,6 +15,7 @@ import {
   signManifest,
 } from '#lib/manifest'
 import { commands } from '../../src/owner/kbs/commands.ts'
+import { chainHash } from '../../src/owner/kbs/store/audit-chain.ts'
 import { KbsWorld, open } from '../support/kbs-world.ts'
 
 type Flags = Readonly<Record<string, string | boolean | readonly string[]>>
@@ -278,15 +279,28 @@ test('the audit log is verified online, from a file, and against a head that was
   const whole = file('audit.jsonl', exported)
   assert.equal((await kbs('audit verify', [whole], { head: [head] })).exitCode, 0)
   const cut = file('cut.jsonl', lines.slice(0, -2).join('\n'))
-  assert.equal(
-    (await kbs('audit verify', [cut])).exitCode,
-    0,
-    'a chain alone does not show a cut tail',
-  )
+  const endless = await kbs('audit verify', [cut])
+  assert.deepEqual([endless.exitCode, object(endless.document, 'd').firstBad], [1, 1])
+  assert.match(endless.text ?? '', /no signed head/)
   const seen = await kbs('audit verify', [cut], { head: [head] })
   assert.deepEqual([seen.exitCode, object(seen.document, 'd').firstBad], [1, lines.length - 1])
   const edited = file('edited.jsonl', exported.replace('resource-set', 'resource-get'))
   assert.equal((await kbs('audit verify', [edited])).exitCode, 1)
+  const entry = object(JSON.parse(lines.at(-2) ?? ''), 'entry')
+  const text = `{"event":"resource-delete","seq":${lines.length}}`
+  const hash = toHex(chainHash(fromHex(String(entry.hash), 'hash'), text))
+  const added = [...lines.slice(0, -1), JSON.stringify({ seq: lines.length, text, hash })]
+  const longer = file('longer.jsonl', [...added, lines.at(-1)].join('\n'))
+  const seenLonger = await kbs('audit verify', [longer])
+  assert.deepEqual(
+    [seenLonger.exitCode, object(seenLonger.document, 'd').firstBad],
+    [1, lines.length],
+    'anybody can go on with a chain',
+  )
+  const notKey = { key: file('not.pem', 'x') }
+  await assert.rejects(kbs('audit verify', [whole], notKey), { code: 'INPUT_UNREADABLE' })
+  const foreign = { key: file('foreign.pem', foreignAuditKey()) }
+  assert.equal((await kbs('audit verify', [whole], foreign)).exitCode, 1)
   const forged = readFileSync(head, 'utf8').replace(/"size":\d+/, '"size":1')
   const refused = await kbs('audit verify', [whole], { head: [file('forged.json', forged)] })
   assert.match(refused.text ?? '', /not signed by this broker/)
@@ -341,6 +355,11 @@ test('init makes a broker that serve serves, until it is told to stop', async ()
     code: 'KBS_NOT_INITIALISED',
   })
 })
+
+function foreignAuditKey(): string {
+  const { publicKey } = generateKeyPairSync('ed25519')
+  return publicKey.export({ type: 'spki', format: 'pem' }).toString()
+}
 
 async function placesWith(adminTokenFile: string): Promise<CommandContext['places']> {
   const { dataDir: kbsData, running } = world

@@ -150,8 +150,10 @@ export async function rootAdd(context: CommandContext, input: CommandInput): Pro
     throw new CodedError('USAGE', 'kbs root add needs --platform simulated or --platform sgx')
   }
   const pem = fromUtf8(await readInput(context, input.operands[0] ?? ''), 'root certificate')
+  const namespace = input.text('namespace')
   return withAdmin(context, input, async (client) => {
-    const document = object(await client.call('POST', 'roots', { json: { pem, platform } }), 'root')
+    const json = { pem, platform, ...(namespace === undefined ? {} : { namespace }) }
+    const document = object(await client.call('POST', 'roots', { json }), 'root')
     const warning = platform === 'simulated' ? '; its operator can read the memory of enclaves' : ''
     return { document, text: `root ${document.id} trusted as ${platform}${warning}` }
   })
@@ -160,7 +162,7 @@ export async function rootAdd(context: CommandContext, input: CommandInput): Pro
 /** `kbs root list` */
 export async function rootList(context: CommandContext, input: CommandInput): Promise<Outcome> {
   return withAdmin(context, input, async (client) =>
-    table(await client.call('GET', 'roots'), ['id', 'platform', 'addedAt']),
+    table(await client.call('GET', 'roots'), ['id', 'platform', 'namespace', 'addedAt']),
   )
 }
 

@@ -2,10 +2,10 @@ import { fromUtf8, toBase64, toHex } from '#lib/bytes'
 import { formatResourceUri, type ResourceName, resourceName } from '#lib/initdata'
 import { integer, type JsonObject, object, oneOf, optional, string } from '#lib/json'
 import {
-  evaluate,
   PolicyError,
   type PolicyKind,
   type PolicyRequest,
+  tryPolicy,
   validatePolicy,
 } from '#lib/policy'
 import {
@@ -20,7 +20,7 @@ import { newAdminToken } from './data-dir.ts'
 import { KbsError } from './kbs-error.ts'
 import { parseReference, referenceDocument } from './reference.ts'
 import { type BrokerReply, type BrokerRequest, jsonBody, jsonReply } from './request.ts'
-import { readRoot, rootDocument } from './root.ts'
+import { readRoot, requireOneKind, rootDocument } from './root.ts'
 import type { ResourceInfo } from './store/store.ts'
 
 const KINDS: readonly PolicyKind[] = ['appraise', 'release', 'launch']
@@ -131,8 +131,8 @@ async function putResource({ broker, request, rest, by }: Call): Promise<BrokerR
   const name = resourceName(rest)
   if (name.type === 'launch-policy') requireValid('launch', request.body)
   const create = request.ifNoneMatch === '*'
-  await broker.setResource(name, request.body, by.name, { create })
-  return describeStored(broker, name)
+  const version = await broker.setResource(name, request.body, by.name, { create })
+  return describeVersion(broker, name, version)
 }
 
 async function deleteResource({ broker, rest, by }: Call): Promise<BrokerReply> {
@@ -162,8 +162,9 @@ async function rollback({ broker, request, rest, by }: Call): Promise<BrokerRepl
     const uri = formatResourceUri(name)
     throw new KbsError('RESOURCE_VERSION_NOT_FOUND', `rolling ${uri} back: no version ${version}`)
   }
-  await broker.setResource(name, old.value, by.name, { event: 'resource-rollback' })
-  return describeStored(broker, name)
+  const event = 'resource-rollback'
+  const made = await broker.setResource(name, old.value, by.name, { event })
+  return describeVersion(broker, name, made)
 }
 
 async function listReferences({ broker }: Call): Promise<BrokerReply> {
@@ -196,34 +197,48 @@ async function deleteReference({ broker, rest, by }: Call): Promise<BrokerReply>
 }
 
 async function listRoots({ broker }: Call): Promise<BrokerReply> {
-  return jsonReply(broker.roots.map(({ id, platform, addedAt }) => ({ id, platform, addedAt })))
+  return jsonReply(
+    broker.roots.map(({ id, platform, namespace, addedAt }) => {
+      return { id, platform, namespace: namespace ?? null, addedAt }
+    }),
+  )
 }
 
 async function addRoot({ broker, request, by }: Call): Promise<BrokerReply> {
-  const body = object(jsonBody(request), 'root', ['pem', 'platform'])
+  const body = object(jsonBody(request), 'root', ['pem', 'platform', 'namespace'])
   const addedAt = new Date(broker.parts.now()).toISOString()
-  const root = readRoot(string(body.pem, 'pem', { max: 16_384 }), body.platform, addedAt)
+  const pem = string(body.pem, 'pem', { max: 16_384 })
+  const only = optional(body.namespace, (v) => string(v, 'namespace'))
+  const root = readRoot(pem, body.platform, addedAt, only)
   const { id, platform } = root
-  await broker.commit([{ op: 'put-document', kind: 'root', id, document: rootDocument(root) }], {
-    event: 'root-add',
-    id,
-    platform,
-    by: by.name,
+  const namespace = root.namespace ?? null
+  // Two at once must not each find the other not there yet.
+  await broker.exclusively(async () => {
+    requireOneKind(root, broker.roots)
+    await broker.commit([{ op: 'put-document', kind: 'root', id, document: rootDocument(root) }], {
+      event: 'root-add',
+      id,
+      platform,
+      namespace,
+      by: by.name,
+    })
   })
-  return jsonReply({ id, platform, addedAt })
+  return jsonReply({ id, platform, namespace, addedAt })
 }
 
 async function deleteRoot({ broker, rest, by }: Call): Promise<BrokerReply> {
   const found = broker.roots.find(({ id }) => id === rest[0])
   if (found === undefined) throw new KbsError('ROOT_NOT_FOUND', 'deleting a root: there is none')
   const { id, platform, addedAt } = found
+  const namespace = found.namespace ?? null
   await broker.commit([{ op: 'delete-document', kind: 'root', id }], {
     event: 'root-delete',
     id,
     platform,
+    namespace,
     by: by.name,
   })
-  return jsonReply({ id, platform, addedAt })
+  return jsonReply({ id, platform, namespace, addedAt })
 }
 
 async function getPolicy({ broker, rest }: Call): Promise<BrokerReply> {
@@ -252,7 +267,7 @@ async function testPolicy({ broker, request, rest }: Call): Promise<BrokerReply>
   const text = optional(body.policy, (v) => string(v, 'policy')) ?? broker.policyText(kind).text
   const question = object(body.request, 'request')
   try {
-    const decision = evaluate(kind, text, question as unknown as PolicyRequest)
+    const decision = tryPolicy(kind, text, question as unknown as PolicyRequest)
     return jsonReply({ kind, ...decision, decision: decision.allowed ? 'allow' : 'deny' })
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause
@@ -311,8 +326,13 @@ function requireValid(
   return { text, warnings, ids: Object.keys(policies) }
 }
 
-async function describeStored(broker: Broker, name: ResourceName): Promise<BrokerReply> {
-  const stored = await broker.parts.store.resource(name)
+// By its number: another administrator may have set the next one meanwhile.
+async function describeVersion(
+  broker: Broker,
+  name: ResourceName,
+  version: number,
+): Promise<BrokerReply> {
+  const stored = await broker.parts.store.resource(name, version)
   if (stored === undefined) throw notFound(name)
   return jsonReply(describe(stored))
 }

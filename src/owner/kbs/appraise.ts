@@ -20,7 +20,7 @@ import { type JsonObject, type JsonValue, string } from '#lib/json'
 import { type AppraiseRequest, type EnclaveFacts, evaluate } from '#lib/policy'
 import { ALLOWED, type Claim, type Verdict } from './decision.ts'
 import { closestReference, matchReference, type Reference } from './reference.ts'
-import type { Root } from './root.ts'
+import { isTrusted, type Root, scopesOf } from './root.ts'
 
 /** What an appraisal looks at beside the evidence: the owner's data, read once a request. */
 export interface AppraiseBasis {
@@ -50,6 +50,7 @@ export interface Appraisal extends Verdict {
   readonly accepted?: {
     readonly enclave: EnclaveFacts
     readonly platform: 'simulated' | 'sgx'
+    readonly root: string
     readonly tcbStatus: string
     readonly namespace: string
     readonly claims: JsonObject
@@ -95,6 +96,16 @@ export function appraise(input: AppraiseInput, basis: AppraiseBasis): Appraisal 
   const floors = floorsOf(evidence)
   const checks: (Claim & { readonly code: string; readonly hard?: boolean })[] = [
     ...genuineChecks(result),
+    {
+      code: 'APPRAISE_ROOT_UNTRUSTED',
+      hard: true,
+      ...claim(
+        'rootNamespace',
+        scopesOf(basis.roots, evidence.anchor.keyId),
+        namespace || 'none',
+        isTrusted(basis.roots, evidence.anchor.keyId, namespace),
+      ),
+    },
     ...[...floors].map(([key, value]) => ({
       code: 'APPRAISE_COLLATERAL_ROLLBACK',
       hard: true,
@@ -170,6 +181,7 @@ export function appraise(input: AppraiseInput, basis: AppraiseBasis): Appraisal 
     accepted: {
       enclave,
       platform,
+      root: evidence.anchor.keyId,
       tcbStatus: evidence.tcb.status,
       namespace,
       claims: sgxClaims(result) as unknown as JsonObject,
@@ -278,10 +290,10 @@ function floorsOf(evidence: VerifiedEvidence): ReadonlyMap<string, bigint> {
   const root = evidence.anchor.keyId.slice(0, 16)
   const number = (hex: string): bigint => BigInt(`0x${hex === '' ? '0' : hex}`)
   return new Map([
-    [
-      `tcbEvaluationDataNumber:${root}:${toHex(evidence.pck.fmspc)}`,
-      BigInt(evidence.tcbEvaluationDataNumber),
-    ],
+    // Not by family of platforms: an issuer counts for all of them, and the old TCB info of a family
+    // that was not seen before would pass as new.
+    [`tcbInfoNumber:${root}`, BigInt(evidence.tcbInfoNumber)],
+    [`qeIdentityNumber:${root}`, BigInt(evidence.qeIdentityNumber)],
     [`pckCrlNumber:${root}:${evidence.ca}`, number(evidence.pckCrlNumber)],
     [`rootCrlNumber:${root}`, number(evidence.rootCrlNumber)],
   ])
@@ -302,6 +314,11 @@ function showMeasurement(found: Omit<EnclaveFacts, 'debug' | 'program' | 'refere
   return `${mrEnclave} (mrSigner ${mrSigner}, product ${isvProdId}, version ${isvSvn})`
 }
 
+// Certificates and documents of strangers end up here, and what is recorded is kept for ever.
+const MAX_SHOWN = 1024
+
 function claim(name: string, expected: readonly string[], actual: string, ok: boolean): Claim {
-  return { name, expected, actual, ok }
+  const shown = (text: string): string =>
+    text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+  return { name, expected: expected.map(shown), actual: shown(actual), ok }
 }

@@ -1,14 +1,13 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromHex, fromUtf8, toHex } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
+import { CodedError } from '#lib/errors'
 import { array, integer, type JsonValue, object, parseJson, string } from '#lib/json'
 import type { AdminClient } from './admin-client.ts'
-import { type AuditHead, headHolds, parseHead, verifyLog } from './audit.ts'
+import { type AuditHead, type AuditVerdict, headHolds, parseHead, verifyLog } from './audit.ts'
 import { dataDirOf } from './client-places.ts'
-import { readInput, withAdmin } from './command-input.ts'
+import { readFileOr, readInput, withAdmin } from './command-input.ts'
 import { FILES } from './data-dir.ts'
 
 /** `kbs audit verify` */
@@ -22,24 +21,27 @@ export async function auditVerify(context: CommandContext, input: CommandInput):
     input.list('head').map(async (name) => parseHead(parseJson(await readInput(context, name)))),
   )
   const key = await auditKey(context, input)
-  const heads = [...log.heads, ...kept]
-  const forged = key === undefined ? -1 : heads.findIndex((head) => !headHolds(key, head))
-  const verdict =
-    forged >= 0
-      ? {
-          ...verifyLog(log.entries, []),
-          ok: false,
-          firstBad: heads[forged]?.size ?? 0,
-          reason: 'a head is not signed by this broker',
-        }
-      : verifyLog(log.entries, heads)
-  if (key === undefined) {
-    context.warn(`signatures of heads were not checked: ${FILES.auditPublicKey} is not readable`)
-  }
+  const verdict = judge(log, kept, key)
   const text = verdict.ok
     ? `audit log is whole: ${verdict.entries} entries, head ${verdict.head}`
     : `audit log is broken at entry ${verdict.firstBad}: ${verdict.reason}`
   return { document: verdict, text, exitCode: verdict.ok ? 0 : 1 }
+}
+
+function judge(log: Log, kept: readonly AuditHead[], key: KeyObject): AuditVerdict {
+  const heads = [...log.heads, ...kept]
+  const chain = verifyLog(log.entries, [])
+  const forged = heads.find((head) => !headHolds(key, head))
+  if (forged !== undefined) {
+    const reason = 'a head is not signed by this broker'
+    return { ...chain, ok: false, firstBad: forged.size, reason }
+  }
+  const whole = verifyLog(log.entries, heads)
+  // Anybody can go on with a chain, or leave its end away: only a head says where it ends.
+  if (!whole.ok || heads.some(({ size }) => size === log.entries.length)) return whole
+  const covered = Math.max(0, ...heads.map(({ size }) => size))
+  const reason = 'no signed head covers the log from this entry on'
+  return { ...whole, ok: false, firstBad: covered + 1, reason }
 }
 
 /** `kbs audit export` */
@@ -96,10 +98,17 @@ function readEntry(value: JsonValue): Log['entries'][number] {
   }
 }
 
-async function auditKey(
-  context: CommandContext,
-  input: CommandInput,
-): Promise<KeyObject | undefined> {
-  const file = join(dataDirOf(context, input), FILES.auditPublicKey)
-  return existsSync(file) ? createPublicKey(await readFile(file)) : undefined
+async function auditKey(context: CommandContext, input: CommandInput): Promise<KeyObject> {
+  const file = input.text('key') ?? join(dataDirOf(context, input), FILES.auditPublicKey)
+  const pem = await readFileOr(file)
+  try {
+    const key = createPublicKey(Buffer.from(pem))
+    if (key.asymmetricKeyType === 'ed25519') return key
+  } catch {
+    // Said below.
+  }
+  throw new CodedError(
+    'INPUT_UNREADABLE',
+    `reading ${file}: it is not the public key of an audit log`,
+  )
 }

@@ -13,6 +13,7 @@ import {
   type Verdict,
 } from './decision.ts'
 import { parseReference, type Reference } from './reference.ts'
+import { RefusalBudget } from './refusal-budget.ts'
 import type { ReleaseBasis } from './release.ts'
 import { parseRootDocument, type Root } from './root.ts'
 import { Sessions } from './session.ts'
@@ -35,6 +36,9 @@ export interface BrokerParts {
   /** Milliseconds since 1970. */
   now(): number
 }
+
+/** What the refused side is told; without an id where nothing was recorded. */
+export type Refusal = Pick<DecisionRecord, 'kind' | 'code' | 'next'> & { readonly id?: string }
 
 const DEFAULTS: Readonly<Record<PolicyKind, string>> = {
   appraise: APPRAISE_DEFAULT,
@@ -60,6 +64,8 @@ export class Broker implements AppraiseBasis {
   references: readonly Reference[] = []
   #policies = new Map<PolicyKind, { text: string; setAt: string }>()
   #floors = new Map<string, bigint>()
+  readonly #refusals = new RefusalBudget()
+  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: BrokerParts) {
     this.parts = parts
@@ -87,7 +93,8 @@ export class Broker implements AppraiseBasis {
 
   /** What a release looks at. */
   get releaseBasis(): ReleaseBasis {
-    return { references: this.references, policy: this.policyText('release').text }
+    const { references, roots } = this
+    return { references, roots, policy: this.policyText('release').text }
   }
 
   /** A policy in force; `setAt` is undefined for a default. */
@@ -111,6 +118,24 @@ export class Broker implements AppraiseBasis {
     return versions
   }
 
+  /** Runs one after the other what checks the rules in force and then changes them. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => {})
+    return mine
+  }
+
+  /**
+   * Records that evidence was refused, as far as `RefusalBudget` goes; a refusal beyond it is only
+   * counted, and has no id by which it could be explained.
+   */
+  async recordRefusal(verdict: Verdict): Promise<Refusal> {
+    if (this.#refusals.take(this.parts.now())) return this.record('appraise', verdict)
+    this.count('refusals_unrecorded_total')
+    const { id: _, ...refusal } = decide('appraise', verdict, this.parts.now())
+    return refusal
+  }
+
   /** Records a decision, raising floors in the same commit. Returns its record. */
   async record(
     kind: DecisionRecord['kind'],
@@ -118,6 +143,7 @@ export class Broker implements AppraiseBasis {
     floors: ReadonlyMap<string, bigint> = new Map(),
   ): Promise<DecisionRecord> {
     const record = decide(kind, verdict, this.parts.now())
+    const unrecorded = this.#refusals.omitted()
     const raised = [...floors].filter(([key, value]) => value > this.floor(key))
     const changes: Change[] = [
       { op: 'put-decision', id: record.id, document: decisionDocument(record) },
@@ -127,7 +153,8 @@ export class Broker implements AppraiseBasis {
     ]
     // Taken at once: an old copy sent while the commit is under way must not pass.
     for (const [key, value] of raised) this.#floors.set(key, value)
-    await this.parts.store.commit(changes, decisionEvent(record))
+    const event = decisionEvent(record)
+    await this.parts.store.commit(changes, unrecorded === 0 ? event : { ...event, unrecorded })
     const { id, decision, code, subject } = record
     this.count(`decisions_total{kind="${kind}",decision="${decision}"}`)
     this.parts.log(decision === 'allow' ? 'info' : 'warn', {

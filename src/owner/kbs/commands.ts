@@ -101,7 +101,10 @@ export const commands: readonly Command[] = [
   }),
   admin('root add', '<file>', 'Trust a root of platforms', {
     example: 'enclave-cc kbs root add platform-root.pem --platform simulated',
-    options: [{ flags: '--platform <kind>', help: 'simulated or sgx' }],
+    options: [
+      { flags: '--platform <kind>', help: 'simulated or sgx' },
+      { flags: '--namespace <ns>', help: 'only for enclaves of this namespace (default all)' },
+    ],
     run: adminAction((m) => m.rootAdd),
   }),
   admin('root list', '', 'List the trusted roots', {
@@ -138,7 +141,10 @@ export const commands: readonly Command[] = [
   }),
   admin('audit verify', '[file]', 'Check the audit log: of the broker, or an exported file', {
     example: 'enclave-cc kbs audit verify --head head.json',
-    options: [{ flags: '--head <file>', help: 'a signed head that someone kept', repeat: true }],
+    options: [
+      { flags: '--head <file>', help: 'a signed head that someone kept', repeat: true },
+      { flags: '--key <file>', help: 'keys/audit.pub.pem of the broker (default from DATA-DIR)' },
+    ],
     run: auditAction((m) => m.auditVerify),
   }),
   admin('audit export', '', 'Print the audit log as JSON lines, its signed head last', {

@@ -7,7 +7,7 @@ const ATTEST_FAILED = 'Attestation error: RCAR handshake Attest failed'
 
 interface Row {
   readonly status: number
-  /** Upstream's name of the error (key-broker.md 1.10). */
+  /** Upstream's name of the error (KBS protocol 0.4.0, `docs/kbs.md`). */
   readonly variant: string
   /** Constant text for peers; undefined where the error's own message gives nothing away. */
   readonly detail?: string
@@ -41,6 +41,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   REFERENCE_NOT_FOUND: { status: 404, variant: 'RvpsError' },
   REFERENCE_INVALID: { status: 400, variant: 'RvpsError' },
   ROOT_NOT_FOUND: { status: 404, variant: 'AttestationError' },
+  ROOT_KINDS_MIXED: { status: 409, variant: 'AttestationError' },
   ROOT_INVALID: { status: 400, variant: 'AttestationError' },
   DECISION_NOT_FOUND: { status: 404, variant: 'PluginInternalError' },
   POLICY_INVALID: { status: 400, variant: 'ParsePolicyError' },

@@ -12,8 +12,8 @@ import {
   teePublicKey,
 } from '#protocol/kbs'
 import { appraise } from './appraise.ts'
-import type { Broker } from './broker.ts'
-import { ALLOWED, type DecisionRecord, parseLaunchReport } from './decision.ts'
+import type { Broker, Refusal } from './broker.ts'
+import { ALLOWED, parseLaunchReport } from './decision.ts'
 import { encryptToTeeKey } from './jwe.ts'
 import { KbsError } from './kbs-error.ts'
 import { release } from './release.ts'
@@ -77,8 +77,8 @@ export async function attest(broker: Broker, request: BrokerRequest): Promise<Br
     broker,
   )
   const { accepted, ...verdict } = appraisal
-  const record = await broker.record('appraise', verdict, accepted?.floors)
-  if (accepted === undefined) throw refusal(record)
+  if (accepted === undefined) throw refusal(await broker.recordRefusal(verdict))
+  const record = await broker.record('appraise', verdict, accepted.floors)
   const token = issueToken(
     broker.authority,
     {
@@ -147,9 +147,9 @@ function tokenOf(broker: Broker, request: BrokerRequest): TokenFacts & { readonl
   return { ...verifyToken(broker.authority, token, now), text: token }
 }
 
-function refusal(record: DecisionRecord): KbsError {
-  const { code, id, next, kind } = record
-  return new KbsError(code as KbsError['code'], `${kind}: refused`, { correlationId: id, next })
+function refusal({ code, id, next, kind }: Refusal): KbsError {
+  const told = { next, ...(id === undefined ? {} : { correlationId: id }) }
+  return new KbsError(code as KbsError['code'], `${kind}: refused`, told)
 }
 
 async function headHeader(broker: Broker): Promise<Record<string, string>> {

@@ -2,22 +2,25 @@ import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { evaluate } from '#lib/policy'
 import { ALLOWED, type Claim, type Verdict } from './decision.ts'
 import { matchReference, type Reference } from './reference.ts'
+import { isTrusted, type Root } from './root.ts'
 import type { TokenFacts } from './token.ts'
 
 /** The owner's data that a release looks at. */
 export interface ReleaseBasis {
   readonly references: readonly Reference[]
+  readonly roots: readonly Root[]
   /** Cedar text. */
   readonly policy: string
 }
 
 /**
- * May the enclave of this token read this resource? The measurement is matched again, so that
- * removing a reference value takes effect at once and not when tokens end. An enclave with a
+ * May the enclave of this token read this resource? Measurement and root are looked up again, so
+ * that removing a reference value or a root takes effect at once and not when tokens end. An enclave with a
  * namespace never leaves it, whatever the policy says.
  */
 export function release(token: TokenFacts, resource: ResourceName, basis: ReleaseBasis): Verdict {
   const reference = matchReference(basis.references, token.enclave)
+  const rooted = isTrusted(basis.roots, token.root, token.namespace)
   const sameNamespace = token.namespace === resource.namespace
   const subject = `${formatResourceUri(resource)} for enclave ${token.enclave.mrEnclave}`
   const claims: Claim[] = [
@@ -34,6 +37,12 @@ export function release(token: TokenFacts, resource: ResourceName, basis: Releas
       ok: sameNamespace,
     },
     {
+      name: 'root',
+      expected: basis.roots.slice(0, 16).map(({ id }) => id),
+      actual: token.root.slice(0, 16),
+      ok: rooted,
+    },
+    {
       name: 'status',
       expected: ['affirming'],
       actual: token.status,
@@ -46,6 +55,7 @@ export function release(token: TokenFacts, resource: ResourceName, basis: Releas
     claims,
     policyIds,
   })
+  if (!rooted) return deny('RELEASE_ROOT')
   if (token.namespace !== '' && !sameNamespace) return deny('RELEASE_NAMESPACE')
   // A token without any reference was accepted by an appraise policy that does not need one.
   if (token.enclave.reference !== '' && reference === undefined) return deny('RELEASE_MEASUREMENT')

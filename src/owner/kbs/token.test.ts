@@ -21,6 +21,7 @@ const input: TokenInput = {
     reference: 'r',
   },
   platform: 'simulated',
+  root: 'ab'.repeat(48),
   tcbStatus: 'UpToDate',
   namespace: 'acme',
   status: 'affirming',
@@ -37,8 +38,8 @@ const refused = (text: string, now = NOW, by = authority) =>
   assert.throws(() => verifyToken(by, text, now), { code: 'KBS_TOKEN_INVALID' })
 
 test('a token says to its broker what the broker put in', () => {
-  const { enclave, platform, tcbStatus, namespace, status, decisionId } = input
-  const facts = { enclave, platform, tcbStatus, namespace, status, teeKey, decisionId }
+  const { enclave, platform, root, tcbStatus, namespace, status, decisionId } = input
+  const facts = { enclave, platform, root, tcbStatus, namespace, status, teeKey, decisionId }
   assert.deepEqual(verifyToken(authority, token, NOW), facts)
 })
 

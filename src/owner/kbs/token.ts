@@ -25,6 +25,8 @@ const MEMBER = 'enclave-cc'
 export interface TokenFacts {
   readonly enclave: EnclaveFacts
   readonly platform: string
+  /** Key id of the root that the platform stands on. */
+  readonly root: string
   readonly tcbStatus: string
   /** Namespace of the init-data, `''` if none. */
   readonly namespace: string
@@ -68,7 +70,7 @@ const VECTOR = {
   'sourced-data': 0,
 }
 
-/** Issues an EAR (key-broker.md 2) as a JWT signed ES256. `now` in milliseconds since 1970. */
+/** Issues an EAR (RATS, draft-ietf-rats-ear) as a JWT signed ES256. `now` in milliseconds since 1970. */
 export function issueToken(authority: TokenAuthority, input: TokenInput, now: number): string {
   const { x, y } = authority.publicKey.export({ format: 'jwk' })
   const x5c = authority.chain.map(toBase64)
@@ -95,6 +97,7 @@ export function issueToken(authority: TokenAuthority, input: TokenInput, now: nu
           init_data_claims: input.initDataClaims,
           [MEMBER]: {
             platform: input.platform,
+            root: input.root,
             tcbStatus: input.tcbStatus,
             namespace: input.namespace,
             enclave: { ...input.enclave },
@@ -156,6 +159,7 @@ function readFacts(claims: JsonObject): TokenFacts {
       reference: string(e.reference, 'reference'),
     },
     platform: string(ours.platform, 'platform'),
+    root: string(ours.root, 'root'),
     tcbStatus: string(ours.tcbStatus, 'tcbStatus'),
     namespace: string(ours.namespace, 'namespace'),
     status: string(cpu['ear.status'], 'ear.status'),

@@ -48,6 +48,10 @@ export const KBS_CODES = {
     meaning: 'The measurement in the token matches no reference value any more.',
     next: 'attest again; if it repeats, the reference value was removed on purpose',
   },
+  RELEASE_ROOT: {
+    meaning: 'The root of the platform that the token speaks of is not trusted any more.',
+    next: 'if that platform is yours: kbs root add FILE --platform simulated|sgx, then attest again',
+  },
   RELEASE_DENIED: {
     meaning: 'The release policy does not let this enclave read this resource.',
     next: 'see kbs explain for the deciding rule, and kbs policy get release',
@@ -75,6 +79,10 @@ export const KBS_CODES = {
   REFERENCE_NOT_FOUND: {
     meaning: 'There is no reference value of this name.',
     next: 'see kbs reference list',
+  },
+  ROOT_KINDS_MIXED: {
+    meaning: 'One namespace would trust hardware and a simulation at once.',
+    next: 'run a broker for each kind, or give each root its own namespace: kbs root add FILE --namespace NS',
   },
   ROOT_INVALID: {
     meaning: 'The root certificate cannot be trusted as the platform that was named.',
