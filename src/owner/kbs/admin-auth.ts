@@ -35,7 +35,7 @@ export function adminTokenDocument(role: AdminRole, expiresAt: string | undefine
  */
 export async function administrator(
   broker: Broker,
-  request: BrokerRequest,
+  request: Pick<BrokerRequest, 'authorization'>,
   write: boolean,
 ): Promise<Administrator> {
   const denied = (why: string): KbsError =>

@@ -1,4 +1,5 @@
-import { KBS_PREFIX } from '#protocol/kbs'
+import { KBS_PREFIX, MAX_BODY } from '#protocol/kbs'
+import { administrator } from './admin-auth.ts'
 import { adminRoute, upstreamResourceRoute } from './admin-routes.ts'
 import type { Broker } from './broker.ts'
 import { KbsError } from './kbs-error.ts'
@@ -6,16 +7,32 @@ import { toProblem } from './problem.ts'
 import { attest, auth, getResource, reportDecision } from './rcar-routes.ts'
 import type { BrokerReply, BrokerRequest } from './request.ts'
 
-/** Answers one request; every failure becomes the reply that says so. */
-export async function route(broker: Broker, request: BrokerRequest): Promise<BrokerReply> {
-  const [word = ''] = request.path
+// Evidence and what administrators set may be large; nothing else that is sent here is.
+const SMALL_BODY = 65_536
+
+/**
+ * Answers one request; every failure becomes the reply that says so. `body` is called once, and
+ * only when the sender may send one; `begin` when it is there and the work starts.
+ */
+export async function route(
+  broker: Broker,
+  head: Omit<BrokerRequest, 'body'>,
+  body: (limit: number) => Promise<Uint8Array>,
+  begin: () => Disposable,
+): Promise<BrokerReply> {
+  const [word = ''] = head.path
+  const admin = word === 'admin' || (word === 'resource' && head.method !== 'GET')
   try {
+    // Strangers are turned away before they can make anybody hold 2 MiB for them.
+    if (admin) await administrator(broker, head, false)
+    const large = admin || word === 'attest' || word === 'enclave-cc'
+    const request = { ...head, body: await body(large ? MAX_BODY : SMALL_BODY) }
+    using _ = begin()
     const reply = await dispatch(broker, request)
     broker.count(`requests_total{route="${label(word)}",status="${reply.status}"}`)
     return reply
   } catch (error) {
     // What administrators sent is theirs to see; a wrong admin token still learns nothing more.
-    const admin = word === 'admin' || (word === 'resource' && request.method !== 'GET')
     const { status, body } = toProblem(error, admin)
     broker.count(`requests_total{route="${label(word)}",status="${status}"}`)
     const why = error instanceof Error ? error.message : String(error)

@@ -5,9 +5,10 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { concat } from '#lib/bytes'
-import { DECISION_PROOF_HEADER, MAX_BODY } from '#protocol/kbs'
+import { DECISION_PROOF_HEADER } from '#protocol/kbs'
+import { BodyRoom } from './body-room.ts'
 import type { Broker } from './broker.ts'
 import { KbsError } from './kbs-error.ts'
 import { toProblem } from './problem.ts'
@@ -33,25 +34,40 @@ export interface RunningServer {
 }
 
 const DRAIN_MS = 10_000
-
-// Bodies are held whole: this many of 2 MiB are the most memory that requests can take.
+const MAX_CONNECTIONS = 4096
 const MAX_IN_FLIGHT = 256
+
+const LIMITS = {
+  // Tokens of composite evidence are large; upstream's clients send them in a header.
+  maxHeaderSize: 262_144,
+  headersTimeout: 20_000,
+  requestTimeout: 30_000,
+}
 
 /** Starts to serve a broker. Throws KbsError KBS_PORT_TAKEN. */
 export async function startServer(broker: Broker, options: ServerOptions): Promise<RunningServer> {
-  let inFlight = 0
+  const door: Door = { broker, room: new BodyRoom(), inFlight: 0, answering: new Set() }
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    const busy = inFlight >= MAX_IN_FLIGHT
-    inFlight++
-    void serve(broker, request, response, busy).finally(() => inFlight--)
+    door.answering.add(response)
+    response.once('close', () => {
+      door.answering.delete(response)
+      if (door.answering.size === 0) door.quiet?.()
+    })
+    void serve(door, request, response)
   }
-  // Tokens of composite evidence are large; upstream's clients send them in a header.
-  const limits = { maxHeaderSize: 262_144, headersTimeout: 20_000, requestTimeout: 60_000 }
   const server = options.tls
-    ? createTlsServer({ ...limits, ...tlsOptions(options.tls), minVersion: 'TLSv1.2' }, handle)
-    : createPlainServer(limits, handle)
+    ? createTlsServer({ ...LIMITS, ...tlsOptions(options.tls), ...HANDSHAKE }, handle)
+    : createPlainServer(LIMITS, handle)
   // Keep-alive outlasts the pauses of an agent between two requests.
   server.keepAliveTimeout = 30_000
+  server.maxConnections = MAX_CONNECTIONS
+  // Node closes only connections on which HTTP has begun; one that never says hello would keep
+  // a broker alive that was told to stop.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   const url = await listen(server, options)
   return {
     url,
@@ -61,11 +77,34 @@ export async function startServer(broker: Broker, options: ServerOptions): Promi
     async close() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
-      const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+      await quietOrLate(door)
+      server.closeAllConnections()
+      for (const socket of sockets) socket.destroy()
       await closed
-      clearTimeout(cut)
     },
   }
+}
+
+const HANDSHAKE = { minVersion: 'TLSv1.2', handshakeTimeout: 10_000 } as const
+
+/** What requests share. */
+interface Door {
+  readonly broker: Broker
+  readonly room: BodyRoom
+  /** Requests whose body was read and which are not answered yet. */
+  inFlight: number
+  readonly answering: Set<ServerResponse>
+  /** Called when the last answer has gone out. */
+  quiet?: () => void
+}
+
+async function quietOrLate(door: Door): Promise<void> {
+  if (door.answering.size === 0) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  door.quiet = resolve
+  const late = setTimeout(resolve, DRAIN_MS)
+  await promise
+  clearTimeout(late)
 }
 
 async function listen(server: Server | TlsServer, options: ServerOptions): Promise<string> {
@@ -89,58 +128,61 @@ async function listen(server: Server | TlsServer, options: ServerOptions): Promi
 }
 
 async function serve(
-  broker: Broker,
+  door: Door,
   request: IncomingMessage,
   response: ServerResponse,
-  busy: boolean,
 ): Promise<void> {
   try {
-    if (busy) throw new KbsError('KBS_BUSY', 'taking a request: too many are under way')
-    send(response, await answer(broker, request))
+    send(response, await answer(door, request))
   } catch (error) {
     const { status, body } = toProblem(error, false)
-    // What is left of the body is not read, so the connection cannot carry another request.
-    response.setHeader('Connection', 'close')
     send(response, { status, type: 'application/json', body: JSON.stringify(body) })
   }
 }
 
-async function answer(broker: Broker, request: IncomingMessage): Promise<BrokerReply> {
-  const url = new URL(request.url ?? '/', 'http://broker')
+async function answer(door: Door, request: IncomingMessage): Promise<BrokerReply> {
+  const { broker } = door
+  const url = URL.parse(request.url ?? '/', 'http://broker')
+  if (url === null) throw new KbsError('KBS_ROUTE_UNKNOWN', 'reading a request: it has no path')
   if (request.method === 'GET' && url.pathname === '/healthz') return { status: 200, body: '' }
   if (request.method === 'GET' && url.pathname === '/metrics') {
     return { status: 200, type: 'text/plain; version=0.0.4', body: metrics(broker) }
   }
-  return route(broker, {
-    method: request.method ?? '',
-    path: splitPath(url.pathname),
-    query: url.searchParams,
-    authorization: request.headers.authorization,
-    cookie: request.headers.cookie,
-    ifNoneMatch: request.headers['if-none-match'],
-    proof: request.headersDistinct[DECISION_PROOF_HEADER]?.[0],
-    body: await readBody(request),
-    secure: request.socket instanceof TLSSocket,
-  })
+  const body = door.room.reader(request)
+  try {
+    return await route(
+      broker,
+      {
+        method: request.method ?? '',
+        path: splitPath(url.pathname),
+        query: url.searchParams,
+        authorization: request.headers.authorization,
+        cookie: request.headers.cookie,
+        ifNoneMatch: request.headers['if-none-match'],
+        proof: request.headersDistinct[DECISION_PROOF_HEADER]?.[0],
+        secure: request.socket instanceof TLSSocket,
+      },
+      (limit) => body.read(limit),
+      () => inFlight(door),
+    )
+  } finally {
+    body.release()
+  }
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array> {
-  const tooLarge = (): KbsError =>
-    new KbsError('KBS_BODY_TOO_LARGE', `reading a request: it has more than ${MAX_BODY} bytes`)
-  // Refused by its own word where it gives one, before anything is read.
-  if (Number(request.headers['content-length'] ?? 0) > MAX_BODY) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    size += chunk.length
-    if (size > MAX_BODY) throw tooLarge()
-    chunks.push(chunk)
+// Senders of slow bodies are not counted: they would keep everybody else out.
+function inFlight(door: Door): Disposable {
+  if (door.inFlight >= MAX_IN_FLIGHT) {
+    throw new KbsError('KBS_BUSY', 'taking a request: too many are under way')
   }
-  return concat(...chunks)
+  door.inFlight++
+  return { [Symbol.dispose]: () => void door.inFlight-- }
 }
 
 function send(response: ServerResponse, reply: BrokerReply): void {
   if (response.destroyed) return
+  // What is left of a body is not read, so the connection cannot carry another request.
+  if (!response.req.complete) response.setHeader('Connection', 'close')
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body
   response.writeHead(reply.status, {
     ...(reply.type === undefined ? {} : { 'Content-Type': reply.type }),
