@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -41,6 +41,22 @@ test('a broker is made once, and its secrets are readable by its owner alone', a
     assert.equal(statSync(join(data, folder)).mode & 0o777, 0o700, folder)
   }
   await assert.rejects(readConfig(join(dir, 'none')), { code: 'KBS_NOT_INITIALISED' })
+})
+
+test('a broker that was cut off while it was made is made anew, one that was used never', async () => {
+  const data = join(dir, 'half')
+  await initDataDir(data, options)
+  rmSync(join(data, FILES.config))
+  const token = await initDataDir(data, options)
+  assert.equal(readFileSync(join(data, FILES.adminToken), 'utf8'), `${token}\n`)
+  await readKeys(data, NOW)
+  rmSync(join(data, FILES.config))
+  writeFileSync(join(data, FILES.database), '')
+  await assert.rejects(initDataDir(data, options), { code: 'KBS_INITIALISED' })
+  rmSync(join(data, FILES.database))
+  writeFileSync(join(data, 'tls/other.pem'), 'x')
+  await assert.rejects(initDataDir(data, options), { code: 'KBS_INITIALISED' })
+  assert.equal(readFileSync(join(data, FILES.adminToken), 'utf8'), `${token}\n`)
 })
 
 test('a certificate that ends soon is renewed with the same key, so pins stay good', async () => {

@@ -7,7 +7,7 @@ import {
   X509Certificate,
 } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { fromBase64Url, toBase64Url, toHex } from '#lib/bytes'
@@ -82,19 +82,24 @@ export interface InitOptions {
 }
 
 /**
- * Makes keys, certificates and the admin token in an empty or missing directory. The configuration
- * is written last, so that a directory with one is complete. Returns the admin token.
- * Throws KbsError KBS_INITIALISED if there is a broker.
+ * Makes keys, certificates and the admin token in an empty or missing directory, or in one where
+ * an earlier attempt was cut off. The configuration is written last, so that a directory with one
+ * is complete. Returns the admin token. Throws KbsError KBS_INITIALISED if there is anything else.
  */
 export async function initDataDir(dir: string, options: InitOptions): Promise<string> {
-  if (existsSync(dir) && (await readdir(dir)).length > 0) {
+  if (!(await isVacant(dir))) {
     throw new KbsError('KBS_INITIALISED', `making a broker in ${dir}: it is not empty`)
   }
   await mkdir(dir, { recursive: true, mode: 0o700 })
   await chmod(dir, 0o700)
-  for (const part of ['keys', 'tls']) await mkdir(join(dir, part), { mode: 0o700 })
+  for (const part of PARTS) {
+    await rm(join(dir, part), { recursive: true, force: true })
+    await mkdir(join(dir, part), { mode: 0o700 })
+  }
+  await rm(join(dir, FILES.adminToken), { force: true })
+  // Flushed: values in the database, which is, would be lost with a key that is not.
   const write = (file: string, text: string, mode = 0o600): Promise<void> =>
-    writeFile(join(dir, file), text, { mode, flag: 'wx' })
+    writeFile(join(dir, file), text, { mode, flag: 'wx', flush: true })
 
   const id = `enclave-cc-kbs-${toHex(randomBytes(8))}`
   const authority = { subject: `${id} CA`, ...newKeyPair() }
@@ -139,6 +144,21 @@ export async function initDataDir(dir: string, options: InitOptions): Promise<st
   return adminToken
 }
 
+const PARTS = ['keys', 'tls']
+
+// Without configuration and database nothing has ever used these keys.
+async function isVacant(dir: string): Promise<boolean> {
+  if (!existsSync(dir)) return true
+  const made: readonly string[] = Object.values(FILES)
+  for (const name of await readdir(dir)) {
+    if (name === FILES.adminToken) continue
+    if (!PARTS.includes(name)) return false
+    const inside = await readdir(join(dir, name))
+    if (!inside.every((file) => made.includes(`${name}/${file}`))) return false
+  }
+  return true
+}
+
 /** A fresh admin token; the prefix makes it findable for secret scanners. */
 export function newAdminToken(): string {
   return `ecc-admin-${toBase64Url(randomBytes(32))}`
@@ -176,7 +196,8 @@ export async function readConfig(dir: string): Promise<BrokerConfig> {
 /** Replaces the public facts of a broker. */
 export async function writeConfig(dir: string, config: BrokerConfig): Promise<void> {
   const file = join(dir, FILES.config)
-  await writeFile(`${file}.new`, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o644 })
+  const text = `${JSON.stringify(config, null, 2)}\n`
+  await writeFile(`${file}.new`, text, { mode: 0o644, flush: true })
   await rename(`${file}.new`, file)
 }
 
@@ -197,7 +218,10 @@ export async function readKeys(dir: string, now: number): Promise<BrokerKeys> {
   if (Date.parse(new X509Certificate(certificate).validTo) - now < 30 * DAY) {
     const authority = { subject: `${config.id} CA`, ...(await pair(FILES.authorityKey)) }
     certificate = serverCertificate(server.publicKey, authority, config.names, now)
-    await writeFile(join(dir, `${FILES.server}.new`), certificate, { mode: 0o644 })
+    await writeFile(join(dir, `${FILES.server}.new`), certificate, {
+      mode: 0o644,
+      flush: true,
+    })
     await rename(join(dir, `${FILES.server}.new`), join(dir, FILES.server))
   }
   return {
