@@ -1,7 +1,7 @@
 import { quote } from './digest.ts'
 import { OciError } from './oci-error.ts'
 
-/** Media types of image specification 1.1 and of docker's schema 2 (image-protection.md 1.1, 6.3). */
+/** Media types of image specification 1.1 and of docker's schema 2. */
 export const MEDIA_TYPES = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',

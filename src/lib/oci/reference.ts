@@ -25,7 +25,7 @@ const MAX_NAME = 255
 const MAX_TEXT = 1024
 
 /**
- * Parses `[HOST/]REPOSITORY[:TAG][@DIGEST]` (image-protection.md 6.1). A first component is
+ * Parses `[HOST/]REPOSITORY[:TAG][@DIGEST]` as docker and skopeo do. A first component is
  * a host if it has a `.` or `:` or is `localhost`; `index.docker.io` is `docker.io`.
  * Throws `IMAGE_REFERENCE_INVALID` or `IMAGE_DIGEST_INVALID`.
  */

@@ -22,7 +22,7 @@ const MAX_SIZE = 1024 * 1024
 const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io'])
 
 /**
- * Parses `auth.json` or docker's `config.json`, at most 1 MiB (image-protection.md 6.7). Entries
+ * Parses `auth.json` or docker's `config.json`, at most 1 MiB (containers-auth.json(5)). Entries
  * without usable members are skipped, as docker writes them for helpers. Throws
  * `REGISTRY_CREDENTIALS_INVALID`; the message holds nothing of the content.
  */

@@ -31,7 +31,7 @@ const ATTEMPT = 'asking the token server'
 const TOKEN = /^[A-Za-z0-9._~+/=-]{1,65536}$/
 
 /**
- * Gets a token (image-protection.md 6.2): GET with Basic, or for an identity token the OAuth2
+ * Gets a token (distribution specification, token authentication): GET with Basic, or for an identity token the OAuth2
  * POST, and GET again where the server does not know that. Redirects are not followed: the
  * credentials are for the realm alone.
  */

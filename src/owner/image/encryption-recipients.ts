@@ -15,7 +15,7 @@ export interface ResourceKey {
 const UNSUPPORTED = ['pkcs7', 'pgp', 'pkcs11']
 
 /**
- * Reads the values of `--encryption-key` (image-protection.md 4): `jwe:PUB.pem`,
+ * Reads the values of `--encryption-key` (docs/encrypt-sign.md): `jwe:PUB.pem`,
  * `provider:attestation-agent:keypath=FILE::keyid=kbs:///ns/type/tag`, `kbs:///ns/type/tag`. The
  * last gets the key-encryption key from the broker, or makes one there. Throws `USAGE`,
  * `SCHEME_UNSUPPORTED`, and what reading keys and the broker throw.

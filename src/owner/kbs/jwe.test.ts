@@ -6,7 +6,7 @@ import { FormatError, fromUtf8, utf8 } from '#lib/bytes'
 import { parseTeeKey } from '#protocol/kbs'
 import { encryptToTeeKey } from './jwe.ts'
 
-// key-broker.md 1.8
+// KBS protocol 0.4.0, docs/kbs.md
 const RECIPIENT = {
   kty: 'EC',
   crv: 'P-256',

@@ -25,7 +25,7 @@ const ALGORITHM = 'ECDH-ES+A256KW'
 const KEY_WRAP_IV = new Uint8Array(8).fill(0xa6)
 
 /**
- * Encrypts `plaintext` to an enclave's key as a flattened JWE (key-broker.md 1.8). The members of
+ * Encrypts `plaintext` to an enclave's key as a flattened JWE (KBS protocol 0.4.0, JWE of RFC 7516). The members of
  * the protected header stand in the order `alg enc epk{crv kty x y}`: the Rust client writes the
  * header again before it uses it as associated data, and comes to the same bytes only so.
  * Throws FormatError if the key is not on its curve.

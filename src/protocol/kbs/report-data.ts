@@ -11,7 +11,7 @@ export interface ReportDataInput {
 }
 
 /**
- * The 64 bytes of report data (key-broker.md 1.6): SHA-384 over the canonical JSON, then 16 zeros.
+ * The 64 bytes of report data (KBS protocol 0.4.0): SHA-384 over the canonical JSON, then 16 zeros.
  */
 export function rcarReportData(input: ReportDataInput): Uint8Array<ArrayBuffer> {
   const text = canonicalize({

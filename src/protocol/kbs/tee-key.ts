@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import { FormatError } from '#lib/bytes'
 import { base64Url, object, oneOf, string } from '#lib/json'
 
-/** An elliptic TEE key, members exactly these (key-broker.md 1.5). */
+/** An elliptic TEE key, members exactly these (KBS protocol 0.4.0). */
 export interface EcTeeKey {
   readonly kty: 'EC'
   readonly crv: 'P-256' | 'P-521'
