@@ -28,27 +28,20 @@ export class ChaosRun implements AsyncDisposable {
   }
 
   /**
-   * Kills a victim for good, if it is there. While there is no container yet, what init runs to make
-   * it stands for it.
+   * Kills a victim for good and says whom: the command itself, if it has not started the victim yet.
+   * While there is no container yet, what init runs to make it stands for it.
    */
-  kill(victim: Victim): void {
-    const pod = podProcesses(this.command.pid ?? 0)
-    const pid =
-      victim !== 'container'
-        ? pod[victim]
-        : pod.init === undefined
-          ? undefined
-          : descendants(pod.init).at(0)
-    if (pid === undefined) {
-      // too early: then it is the command itself that vanishes
-      this.command.kill('SIGKILL')
-      return
-    }
+  kill(victim: Victim): Victim | 'command' {
+    const command = this.command.pid ?? 0
+    const pod = podProcesses(command)
+    const container = pod.init === undefined ? undefined : descendants(pod.init).at(0)
+    const pid = victim === 'container' ? container : pod[victim]
     try {
-      process.kill(pid, 'SIGKILL')
+      process.kill(pid ?? command, 'SIGKILL')
     } catch {
       // ended by itself in between
     }
+    return pid === undefined ? 'command' : victim
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -90,7 +90,7 @@ async function chaosRound(world: World, image: string, round: Round): Promise<st
   if (round.phase === 'running') {
     if (!(await run.running)) wrong.push(`the container did not start: ${run.stderr.trim()}`)
   } else await delay(round.afterMs)
-  run.kill(round.victim)
+  const killed = run.kill(round.victim)
   const timeout = new AbortController()
   const code = await Promise.race([
     run.ended,
@@ -99,6 +99,9 @@ async function chaosRound(world: World, image: string, round: Round): Promise<st
   timeout.abort()
   if (code === undefined) wrong.push(`the command did not end within ${END_SECONDS} s`)
   else if (code === 0) wrong.push('the command reported success')
+  // A command that dies while it mounts the bundle leaves an empty folder and lock files, with nobody to
+  // remove them: the next start must find its way and take them along.
+  if (killed === 'command') await wholeStart(world, image)
   return wrong
 }
 
