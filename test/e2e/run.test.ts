@@ -31,10 +31,12 @@ before(async () => {
   await world.prepare()
   await setUpOwner(world)
   const program = async (name: string, ...args: string[]): Promise<void> => {
-    images[name] = await publish(world, { name: `acme/${name}:1`, config: { Entrypoint: args } })
+    const config = { Entrypoint: args, ...(name === 'int' ? { StopSignal: 'SIGINT' } : {}) }
+    images[name] = await publish(world, { name: `acme/${name}:1`, config })
   }
   await program('three', 'sh', '-c', 'echo out; echo err >&2; exit 3')
   await program('server', 'sh', '-c', `${TRAP} ${LOOP}`)
+  await program('int', 'sh', '-c', `${TRAP} ${LOOP}`)
   await program('deaf', 'sh', '-c', `trap "" TERM; ${LOOP}`)
   await program('nothing', '/usr/bin/no-such-program')
   await program('unexecutable', '/etc/passwd')
@@ -195,6 +197,14 @@ test('logs -f of a container with --rm shows its last words', async () => {
   assert.equal(await follower.ended, 0, follower.stderr)
   assert.equal(follower.stdout, 'running\ngot TERM\n')
   refused(await world.cli(['logs', id]), 'CONTAINER_NOT_FOUND', 1)
+})
+
+test('stop begins with the signal that the image names', async () => {
+  const id = await detached('int')
+  await until(async () => (await output(id)).includes('running'), 'the program')
+  await world.ok(['stop', '-t', '60', id])
+  assert.equal((await world.ok(['wait', id])).stdout, '5\n')
+  await world.ok(['rm', id])
 })
 
 test('a program that ignores TERM is killed after the time of stop', async () => {

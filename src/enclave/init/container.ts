@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HandoverLayer } from '#lib/handover'
-import { type LaunchConfig, runtimeSpec } from '#lib/launch'
+import { type LaunchConfig, runtimeSpec, signalNumber } from '#lib/launch'
 import { readInRoot } from '#platform/in-root'
 import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
 import type { ExitStatus, Reaper } from '#platform/process'
@@ -41,7 +41,10 @@ export interface Container {
   readonly pid: number
   /** Resolves when its first process has ended; by then no other process of it lives. */
   readonly exited: Promise<ContainerExit>
-  /** Signals its first process, or all. Nothing happens once it has ended. */
+  /**
+   * Signals its first process, or all. Signal 0 is the one that its image wants to be stopped with.
+   * Nothing happens once it has ended.
+   */
   kill(signal: number, all: boolean): Promise<void>
   /** Ends it if it runs, then takes everything down in order. May be called again. */
   close(): Promise<void>
@@ -121,9 +124,11 @@ class RunningContainer implements Container {
 
   async kill(signal: number, all: boolean): Promise<void> {
     if (this.#ended) return
-    if (all && signal !== SIGKILL) await this.#runc.killAll(signal)
+    const number = signal === 0 ? signalNumber(this.#options.config.stopSignal) : signal
+    if (number === undefined) throw new InitError('INIT_STATE', 'killing: no such signal')
+    if (all && number !== SIGKILL) await this.#runc.killAll(number)
     // Killing the first process of a pid namespace kills the others too.
-    else process.kill(this.pid, signal)
+    else process.kill(this.pid, number)
   }
 
   close(): Promise<void> {

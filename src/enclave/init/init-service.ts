@@ -119,7 +119,7 @@ export function createInitService(options: InitServiceOptions): InitService {
     },
     async kill({ signal, all }) {
       if (container === undefined) throw outOfOrder('kill')
-      if (signal < 1 || signal > 64) throw new InitError('INIT_STATE', 'killing: no such signal')
+      if (signal < 0 || signal > 64) throw new InitError('INIT_STATE', 'killing: no such signal')
       await container.kill(signal, all)
       return {}
     },

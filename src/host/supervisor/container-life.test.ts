@@ -36,7 +36,7 @@ test('stop before there is a program gives the start up, and resolves when all i
   assert.equal(it.cancelled, false)
 })
 
-test('stop sends TERM once, and no KILL to a program that ends', async () => {
+test('stop sends the stop signal once, and no KILL to a program that ends', async () => {
   const { life: it, saved } = life()
   const signals: unknown[] = []
   it.run(
@@ -51,7 +51,7 @@ test('stop sends TERM once, and no KILL to a program that ends', async () => {
   await new Promise(setImmediate)
   it.leave(0)
   await both
-  assert.deepEqual(signals, [[15, false]])
+  assert.deepEqual(signals, [[0, false]])
 })
 
 test('stop without time kills all at once, even while another stop waits', async () => {
@@ -68,7 +68,7 @@ test('stop without time kills all at once, even while another stop waits', async
   await it.stop(0)
   await patient
   assert.deepEqual(signals, [
-    [15, false],
+    [0, false],
     [9, true],
   ])
 })
@@ -85,6 +85,6 @@ test('what was given up just before its program started is ended at once', async
     {},
   )
   await it.wait()
-  assert.deepEqual(signals, [15])
+  assert.deepEqual(signals, [0])
   assert.equal(it.cancelled, true)
 })

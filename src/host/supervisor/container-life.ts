@@ -3,7 +3,8 @@ import type { ControlHandlers } from './control.ts'
 import type { ContainerRecord } from './record.ts'
 import type { ContainerStore } from './store.ts'
 
-const TERM = 15
+// Init knows it: the image's StopSignal, TERM where it names none.
+const STOP = 0
 const KILL = 9
 /** How long a container may take to end after KILL before its enclave is ended instead. */
 const KILL_MS = 10_000
@@ -115,7 +116,7 @@ export class ContainerLife implements ControlHandlers {
   }
 
   async #terminate(program: RunningProgram, timeout: number): Promise<void> {
-    await program.kill(TERM, false).catch(() => {})
+    await program.kill(STOP, false).catch(() => {})
     if (await this.#overWithin(timeout * 1000)) return
     await this.#kill(program)
   }

@@ -18,7 +18,7 @@ export type ControlRequest =
 /** What the supervisor does for control requests; each resolves when it is done. */
 export interface ControlHandlers {
   kill(signal: number): Promise<void>
-  /** TERM, after `timeout` seconds KILL; resolves when nothing is left of the container's processes. */
+  /** The image's stop signal, after `timeout` seconds KILL; resolves when nothing is left of the container's processes. */
   stop(timeout: number): Promise<void>
   /** Resolves with the exit code, at the same moment. */
   wait(): Promise<number>

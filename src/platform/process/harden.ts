@@ -13,7 +13,7 @@ const FD_CLOEXEC = 1
 /**
  * Moves this thread, and everything it starts later, into a mount namespace of its own where nothing
  * propagates back. Call it first of all in a program: threads that exist already (libuv's pool after
- * the first asynchronous file call) stay behind (node-runtime.md 2.2).
+ * the first asynchronous file call) stay behind, since unshare(2) acts on one thread.
  */
 export function enterPrivateMounts(): void {
   // Safe: one integer; acts on the calling thread.

@@ -10,7 +10,7 @@ import { signalNumber } from './signals.ts'
 const TRIES = 200
 const PAUSE_MS = 50
 
-/** `stop`: TERM, then KILL. */
+/** `stop`: the image's stop signal (TERM if it names none), then KILL. */
 export const stop: Command = {
   path: ['stop'],
   summary: 'Stop containers: TERM, then KILL',
