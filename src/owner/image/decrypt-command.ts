@@ -27,6 +27,7 @@ export async function decryptCommand(
     all,
     transform,
     progress: (label) => context.progress(label),
+    signal: context.signal,
   })
   return protectOutcome(destination.text, result)
 }

@@ -35,11 +35,12 @@ export async function encryptCommand(
     all,
     transform: image.transform(recipients),
     progress: (label) => context.progress(label),
+    signal: context.signal,
   })
   await using written = await openSource(to, access)
   const step = context.progress('reading back what was written')
   try {
-    await image.verify(written)
+    await image.verify(written, context.signal)
     step.done('every selected layer is encrypted and decrypts')
   } catch (error) {
     step.fail()

@@ -33,9 +33,10 @@ export interface ImageEncryption {
   /**
    * Reads what was written and checks it: every selected layer is of an encrypted type, carries
    * its options and decrypts to what was read. Providers that failed have left images in the
-   * clear with a success code before. Throws `OUTPUT_UNVERIFIED`, `IMAGE_NOT_ENCRYPTED`.
+   * clear with a success code before. Throws `OUTPUT_UNVERIFIED`, `IMAGE_NOT_ENCRYPTED`, and the
+   * reason of the signal.
    */
-  verify(written: ImageSource): Promise<void>
+  verify(written: ImageSource, signal?: AbortSignal): Promise<void>
 }
 
 interface Secret {
@@ -52,7 +53,7 @@ export function encryptImage(selection: LayerSelection): ImageEncryption {
       layer.mediaType !== ATTESTATION && selection(place)
         ? encryptOne(layer, recipients, secrets)
         : undefined,
-    verify: (written) => verifyWritten(written, selection, secrets),
+    verify: (written, signal) => verifyWritten(written, selection, secrets, signal),
   }
 }
 
@@ -99,6 +100,7 @@ async function verifyWritten(
   written: ImageSource,
   selection: LayerSelection,
   secrets: ReadonlyMap<string, Secret>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   let encrypted = 0
   for await (const { manifest } of eachManifest(written)) {
@@ -106,7 +108,7 @@ async function verifyWritten(
       if (!isEncrypted(layer.mediaType)) {
         throw unverified(layer, `its type is ${layer.mediaType}`)
       }
-      await verifyLayer(written, layer, secrets)
+      await verifyLayer(written, layer, secrets, signal)
       encrypted += 1
     }
   }
@@ -130,6 +132,7 @@ async function verifyLayer(
   written: ImageSource,
   layer: Descriptor,
   secrets: ReadonlyMap<string, Secret>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const secret = secrets.get(layer.digest)
   if (secret === undefined) throw unverified(layer, 'it is not what was encrypted')
@@ -137,6 +140,7 @@ async function verifyLayer(
   if (!equalSecret(hmac, secret.cipher.hmac)) throw unverified(layer, 'its HMAC is another')
   for await (const _ of decryptLayer(written.blob(layer), secret.cipher, secret.digest)) {
     // Only the checks at the end matter.
+    signal?.throwIfAborted()
   }
 }
 
