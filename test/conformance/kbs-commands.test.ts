@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fromHex, fromUtf8, toHex, utf8 } from '#lib/bytes'
@@ -316,6 +316,32 @@ test('admin tokens are made with a role and an end, and a wrong one is told what
   await assert.rejects(kbs('token create', [], { role: 'auditor', ttl: 'soon' }), { code: 'USAGE' })
   const wrong = { places: await placesWith(file('wrong.token', 'ecc-admin-x')) }
   await assert.rejects(kbs('status', [], {}, wrong), { code: 'KBS_ADMIN_DENIED' })
+})
+
+test('a resource that replaces a file is readable by its owner alone, whoever could before', async () => {
+  const uri = 'kbs:///acme/note/private'
+  await kbs('resource set', [uri, file('private.txt', 'secret')])
+  const out = file('taken.txt', 'readable for all')
+  chmodSync(out, 0o644)
+  const link = at('link.txt')
+  symlinkSync(out, link)
+  await assert.rejects(kbs('resource get', [uri], { out }), { code: 'OUTPUT_EXISTS' })
+  await kbs('resource get', [uri], { out: link, force: true })
+  assert.equal(readFileSync(out, 'utf8'), 'readable for all', 'a link is not followed')
+  assert.equal(readFileSync(link, 'utf8'), 'secret')
+  await kbs('resource get', [uri], { out, force: true })
+  assert.equal(statSync(out).mode & 0o777, 0o600)
+  assert.equal(readFileSync(out, 'utf8'), 'secret')
+})
+
+test('the admin token is never sent in the clear to another machine', async () => {
+  const plain = { ...(await placesWith(join(world.dataDir, 'admin.token'))) }
+  for (const kbsUrl of ['http://kbs.example:8080', 'http://127.0.0.1.example:8080']) {
+    await assert.rejects(kbs('status', [], {}, { places: { ...plain, kbsUrl } }), {
+      code: 'KBS_TLS_UNTRUSTED',
+      message: /plain HTTP/,
+    })
+  }
 })
 
 test('a broker with another certificate is not believed, and gets no token', async () => {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromUtf8, toHex } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
@@ -334,10 +334,17 @@ function path(name: ResourceName): string {
 }
 
 async function writePrivate(file: string, bytes: Uint8Array, force: boolean): Promise<void> {
+  // A forced write replaces the name in one step: what is there may be readable for others, or a
+  // link, and stays whole if the new one cannot be written.
+  const target = force ? `${file}.${process.pid}.new` : file
   try {
-    await writeFile(file, bytes, { mode: 0o600, flag: force ? 'w' : 'wx' })
+    await writeFile(target, bytes, { mode: 0o600, flag: 'wx', flush: true })
+    if (force) await rename(target, file)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
-    throw new CodedError('OUTPUT_EXISTS', `writing ${file}: it exists`, { cause })
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
+      await rm(target, { force: true })
+      throw cause
+    }
+    throw new CodedError('OUTPUT_EXISTS', `writing ${target}: it exists`, { cause })
   }
 }

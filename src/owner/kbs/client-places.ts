@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CommandContext, CommandInput } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import { isLoopbackHost } from '#lib/oci'
 import { createHttpTransport } from '#platform/http'
 import { AdminClient } from './admin-client.ts'
 import { FILES, readConfig } from './data-dir.ts'
@@ -38,10 +39,21 @@ export async function openAdmin(
   input: CommandInput,
 ): Promise<{ readonly client: AdminClient } & Disposable> {
   const { url, ca } = await brokerPlace(context, input)
+  requireConfidential(url)
   const token = adminToken(context, input)
   const transport = createHttpTransport(ca === undefined ? {} : { ca: [ca] })
   const client = new AdminClient({ url, token, send: transport.send, signal: context.signal })
   return { client, [Symbol.dispose]: () => transport[Symbol.dispose]() }
+}
+
+// The admin token is everything the broker has; a slip in a URL must not give it away.
+function requireConfidential(url: string): void {
+  const { protocol, host } = new URL(url)
+  if (protocol === 'https:' || isLoopbackHost(host)) return
+  const found = 'plain HTTP would show the admin token to everybody on the way'
+  throw new KbsError('KBS_TLS_UNTRUSTED', `calling the broker at ${url}: ${found}`, {
+    next: 'use https, or a tunnel that ends on this machine',
+  })
 }
 
 function adminToken(context: CommandContext, input: CommandInput): string {

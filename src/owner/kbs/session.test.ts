@@ -33,3 +33,24 @@ test('a flood of sessions costs bounded memory and hits the oldest first', () =>
   sessions.open(SESSION_MS + 2)
   assert.equal(sessions.size, 1)
 })
+
+test('long tokens cost bounded memory too, and the oldest goes first', () => {
+  const sessions = new Sessions()
+  // One string of 1 MiB, counted as often as it is kept.
+  const token = 'x'.repeat(1024 * 1024)
+  const ids = Array.from({ length: 130 }, () => {
+    const session = sessions.take(sessions.open(0).id, 1)
+    sessions.attested(session, token, 1)
+    return session.id
+  })
+  const kept = ids.filter((id) => sessions.token(id, 2) !== undefined)
+  assert.deepEqual(kept, ids.slice(2))
+  const later = sessions.take(sessions.open(SESSION_MS).id, SESSION_MS + 1)
+  sessions.attested(later, token, SESSION_MS + 1)
+  assert.equal(sessions.size, 1)
+  for (let i = 0; i < 127; i++) {
+    const next = sessions.take(sessions.open(SESSION_MS).id, SESSION_MS + 1)
+    sessions.attested(next, token, SESSION_MS + 1)
+  }
+  assert.equal(sessions.token(later.id, SESSION_MS + 2), token, 'what ended gave its room back')
+})

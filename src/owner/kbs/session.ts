@@ -9,6 +9,8 @@ export const SESSION_MS: number = 5 * 60_000
 // an honest client's two requests to do harm, while refusing new ones would be harm at once.
 const MAX_OPEN = 65_536
 const MAX_ATTESTED = 16_384
+// A token holds the init-data, which whoever starts an enclave can make long.
+const MAX_TOKENS = 128 * 1024 * 1024
 
 interface Open {
   readonly expires: number
@@ -36,6 +38,8 @@ export interface NewSession {
 export class Sessions {
   readonly #open = new Map<string, Open>()
   readonly #attested = new Map<string, Attested>()
+  /** Characters of the tokens of attested sessions. */
+  #tokens = 0
 
   get size(): number {
     return this.#open.size + this.#attested.size
@@ -67,8 +71,17 @@ export class Sessions {
 
   /** Remembers the token of a session that was attested, to the end of that session. */
   attested(session: NewSession, token: string, now: number): void {
-    makeRoom(this.#attested, MAX_ATTESTED, now)
+    const forget = (old: Attested): void => {
+      this.#tokens -= old.token.length
+    }
+    makeRoom(this.#attested, MAX_ATTESTED, now, forget)
+    for (const [id, old] of this.#attested) {
+      if (this.#tokens + token.length <= MAX_TOKENS) break
+      this.#attested.delete(id)
+      forget(old)
+    }
     this.#attested.set(session.id, { expires: session.expires, token })
+    this.#tokens += token.length
   }
 
   /** The token of a session that was attested and has not expired. */
@@ -79,13 +92,15 @@ export class Sessions {
 }
 
 // Sessions live equally long, so a map is nearly in the order of their end.
-function makeRoom(
-  sessions: Map<string, { readonly expires: number }>,
+function makeRoom<T extends { readonly expires: number }>(
+  sessions: Map<string, T>,
   max: number,
   now: number,
+  removed: (session: T) => void = () => {},
 ): void {
-  for (const [id, { expires }] of sessions) {
-    if (expires > now && sessions.size < max) return
+  for (const [id, session] of sessions) {
+    if (session.expires > now && sessions.size < max) return
     sessions.delete(id)
+    removed(session)
   }
 }

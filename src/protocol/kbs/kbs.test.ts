@@ -44,6 +44,8 @@ test('parseTeeKey() takes the forms of the protocol and nothing else', () => {
     { ...key, crv: 'P-384' },
     { ...rsa, alg: 'RSA1_5' },
     { ...rsa, alg: 'RSA-OAEP-256', n: 'AQAB' },
+    { ...rsa, alg: 'RSA-OAEP-256', e: 'AQ' },
+    { ...rsa, alg: 'RSA-OAEP-256', e: 'AQAA' },
     { kty: 'oct', k: 'AA' },
     null,
   ]) {

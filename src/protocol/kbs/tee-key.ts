@@ -47,6 +47,11 @@ export function parseTeeKey(value: unknown): TeeKey {
   if (n.length < 256 || n.length > 1024 || n[0] === 0 || e.length > 4 || e[0] === 0) {
     throw new FormatError('FORMAT_INVALID', 'tee-pubkey', 0, 'is not RSA of 2048 to 8192 bits')
   }
+  // With the exponent 1 everybody on the way would read what is encrypted to the key.
+  const last = e.at(-1) ?? 0
+  if (last % 2 === 0 || (e.length === 1 && last === 1)) {
+    throw new FormatError('FORMAT_INVALID', 'tee-pubkey.e', 0, 'is no exponent of RSA')
+  }
   return { kty, alg, n: string(jwk.n, 'n'), e: string(jwk.e, 'e') }
 }
 
