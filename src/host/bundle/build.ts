@@ -5,12 +5,14 @@ import { toHex } from '#lib/bytes'
 import {
   type EnclaveManifest,
   type EnclaveProgram,
+  ManifestError,
   mrEnclave,
   mrSigner,
   type Peers,
   signedManifestBytes,
   signManifest,
 } from '#lib/manifest'
+import { lockFile } from '#platform/lock'
 import { bundleContents, type ContentSources } from './contents.ts'
 import { DEVELOPMENT_KEY } from './development-key.ts'
 import { hashFile, writeImage } from './image.ts'
@@ -25,6 +27,8 @@ export interface BuildOptions extends ContentSources {
   readonly builtAt?: number
   /** Build enclaves whose memory the host may read, for debugging; owners refuse them by default. */
   readonly debug?: boolean
+  /** Gives the build up; nothing of it is left then. */
+  readonly signal?: AbortSignal
 }
 
 const NODE_FLAGS = [
@@ -45,18 +49,22 @@ const PROGRAM_FLAGS: Readonly<Record<EnclaveProgram, readonly string[]>> = {
 
 /**
  * Builds a bundle: the image, then init's manifest, then the agent's, which names init's measurement.
- * The same inputs give the same bytes. Files appear under their names only when all are whole.
+ * The same inputs give the same bytes. Files appear under their names only when all are whole; of two
+ * builds into one folder the second waits. Throws BundleError, ManifestError or the signal's reason.
  */
 export async function buildBundle(options: BuildOptions): Promise<void> {
   const { out, builtAt = BUILT_AT } = options
+  const key = signingKey(options.signKey ?? DEVELOPMENT_KEY)
+  // Before minutes are spent on an image: refuses a key that cannot sign.
+  const signer = toHex(mrSigner(signManifest(probe(), key).signer))
   mkdirSync(out, { recursive: true })
-  const key = createPrivateKey(options.signKey ?? DEVELOPMENT_KEY)
+  const lock = join(out, '.lock')
+  using _lock = lockFile(lock, 'exclusive')
   const image = join(out, '.bundle.erofs.new')
   rmSync(image, { force: true })
   try {
-    await writeImage(image, bundleContents(options), builtAt)
+    await writeImage(image, bundleContents(options), builtAt, options.signal)
     const digest = hashFile(image)
-    const signer = toHex(mrSigner(signManifest(probe(digest), key).signer))
     const manifest = (program: EnclaveProgram, peers: Peers): EnclaveManifest => ({
       version: 1,
       program,
@@ -79,6 +87,17 @@ export async function buildBundle(options: BuildOptions): Promise<void> {
     renameSync(image, join(out, 'bundle.erofs'))
   } finally {
     rmSync(image, { force: true })
+    rmSync(lock, { force: true })
+  }
+}
+
+function signingKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch (cause) {
+    const next = 'make one with: openssl genrsa -3 -out signer.pem 3072'
+    const found = 'reading the signing key: it is no private key, or an encrypted one'
+    throw new ManifestError('MANIFEST_INVALID', found, { cause, next })
   }
 }
 
@@ -89,11 +108,11 @@ function write(out: string, name: string, manifest: EnclaveManifest, key: KeyObj
 }
 
 // The signer's modulus comes with any signature; this one is thrown away.
-function probe(image: { readonly sha256: string; readonly size: number }): EnclaveManifest {
+function probe(): EnclaveManifest {
   return {
     version: 1,
     program: 'agent',
-    image,
+    image: { sha256: '00'.repeat(32), size: 1 },
     entry: '/usr/bin/node',
     args: [],
     env: {},

@@ -30,6 +30,7 @@ const build: Command = {
         node: context.program.node,
         arch: process.arch,
         debug: input.flag('debug'),
+        signal: context.signal,
         ...(signKey === undefined ? {} : { signKey: readFileSync(signKey, 'utf8') }),
         ...(epoch === undefined ? {} : { builtAt: Number(epoch) }),
       })

@@ -17,11 +17,12 @@ const S_IFREG = 0o100000
 const S_IFLNK = 0o120000
 const PIECE = 1024 * 1024
 
-/** Writes an image with these entries, all owned by root and of one time. */
+/** Writes an image with these entries, all owned by root and of one time. Throws the signal's reason. */
 export async function writeImage(
   file: string,
   entries: readonly ContentEntry[],
   mtime: number,
+  signal?: AbortSignal,
 ): Promise<void> {
   const fd = openSync(file, 'wx', 0o644)
   try {
@@ -42,6 +43,9 @@ export async function writeImage(
     })
     const common = { uid: 0, gid: 0, mtime: { seconds: mtime, nanoseconds: 0 } }
     for (const entry of entries) {
+      // writing is synchronous: only a pause lets a signal of the system reach us
+      if (entry.kind === 'file') await new Promise((resolve) => setImmediate(resolve))
+      signal?.throwIfAborted()
       if (entry.kind === 'directory')
         writer.addDirectory(entry.path, { ...common, mode: entry.mode })
       else if (entry.kind === 'symlink') await writer.addSymlink(entry.path, entry.target, common)

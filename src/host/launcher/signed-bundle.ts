@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { CodedError } from '#lib/errors'
-import { parseSignedManifest, type SignedManifest } from '#lib/manifest'
+import { MAX_SIGNED_MANIFEST, parseSignedManifest, type SignedManifest } from '#lib/manifest'
 
 /** The two manifests of a bundle, signatures verified. */
 export interface SignedBundle {
@@ -22,7 +22,7 @@ function readManifest(dir: string, program: 'agent' | 'init'): SignedManifest {
   const file = join(dir, `${program}.json`)
   let bytes: Uint8Array
   try {
-    bytes = readFileSync(file)
+    bytes = readStart(file, MAX_SIGNED_MANIFEST + 1)
   } catch (cause) {
     throw new CodedError('BUNDLE_MISSING', `reading ${file} failed`, { cause })
   }
@@ -31,4 +31,15 @@ function readManifest(dir: string, program: 'agent' | 'init'): SignedManifest {
     throw new CodedError('MANIFEST_INVALID', `${file} is a manifest of another program`)
   }
   return signed
+}
+
+// A bundle may come from anybody; what is longer than a manifest is refused by its parser.
+function readStart(file: string, length: number): Uint8Array {
+  const fd = openSync(file, 'r')
+  try {
+    const bytes = Buffer.alloc(length)
+    return bytes.subarray(0, readSync(fd, bytes, 0, length, 0))
+  } finally {
+    closeSync(fd)
+  }
 }
