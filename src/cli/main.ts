@@ -113,6 +113,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', () => {})
 
+// A defect, and still one report in the shape that scripts expect.
+process.on('uncaughtException', (error) => {
+  const json = process.argv.includes('--json')
+  process.stderr.write(reportLines(toReport(error), json), () => process.exit(1))
+})
+
 void main(process.argv.slice(2)).then((code) => {
   process.exitCode = code
 })

@@ -1,4 +1,3 @@
-import { fromHex } from '#lib/bytes'
 import type { Command } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { base64, string } from '#lib/json'
@@ -19,7 +18,7 @@ export const attest: Command = {
   run: async (context, input) => {
     checkTee(input.text('tee'))
     const reportData = input.text('report-data') ?? ''
-    if (reportData.length > 128 || fromHex(reportData, '--report-data').length > 64) {
+    if (!/^([0-9a-fA-F]{2}){0,64}$/.test(reportData)) {
       throw new CodedError('USAGE', '--report-data takes up to 64 bytes in hexadecimal')
     }
     const inputs = openInputs(context, {
