@@ -4,6 +4,7 @@ import type { Command, CommandContext, CommandInput, Outcome } from '#lib/comman
 import { CodedError } from '#lib/errors'
 import { mrEnclave } from '#lib/manifest'
 import { CGROUP_PARENT, clearCgroup } from '../cgroup.ts'
+import { needFuseDevice } from '../fuse-device.ts'
 import type { RunJob } from '../job.ts'
 import { processStart } from '../process-start.ts'
 import { MAX_COMMAND } from '../record.ts'
@@ -69,6 +70,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
     initData: input.text('init-data'),
   })
   try {
+    needFuseDevice()
     banner(context)
     const detach = input.flag('detach')
     return await recorded(

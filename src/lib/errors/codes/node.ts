@@ -4,6 +4,10 @@ export const NODE_CODES = {
     meaning: 'The command needs root: it mounts and starts containers.',
     next: 'run it as root, for example with sudo',
   },
+  FUSE_MISSING: {
+    meaning: 'The machine has no /dev/fuse, through which root filesystems are served.',
+    next: 'modprobe fuse, or hand the device into the container or VM; then see: enclave-cc doctor',
+  },
   ENCLAVE_START_FAILED: {
     meaning: 'An enclave process could not be started, or ended before it was ready.',
     next: 'see: enclave-cc doctor, and the log named in the message',
