@@ -46,7 +46,9 @@ class Neighbours {
         return this.#stranger(Number(word))
       case 'mount': {
         const target = line.split(' ').slice(2).join(' ')
-        return this.#allStrangers(this.#seeing((words) => words[4] === target))
+        const same = (words: readonly string[]): boolean =>
+          words[4] === target && words[words.indexOf('-') + 1] === word
+        return this.#allStrangers(this.#seeing(same))
       }
       case 'fuse':
         return this.#allStrangers(this.#seeing((words) => words[2] === `0:${line.split(' ')[2]}`))

@@ -1,4 +1,15 @@
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { readErofs } from '#lib/erofs'
@@ -17,14 +28,18 @@ export interface Finding {
  * Looks for a marker in every file below the folders: as it is, inside gzip and zstd, and in the files of
  * EROFS images. A marker that compression hides is not hidden from this.
  */
-export function scanForMarker(folders: readonly string[], marker: string): readonly Finding[] {
-  const needle = Buffer.from(marker)
+export function scanForMarker(
+  folders: readonly string[],
+  marker: string | Uint8Array,
+): readonly Finding[] {
+  const needle = Buffer.from(marker as Uint8Array)
   return folders.flatMap((folder) => filesBelow(folder).flatMap((file) => scanFile(file, needle)))
 }
 
-/** Every regular file below a folder; a folder that is not there has none. */
+/** Every regular file below a folder, or the file itself; a folder that is not there has none. */
 export function filesBelow(folder: string): readonly string[] {
   try {
+    if (statSync(folder).isFile()) return [folder]
     return readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name))
@@ -95,9 +110,33 @@ function scanErofs(
       else found.push(...scanBytes(file, content, () => content, needle, `${how}+`))
     }
   } catch {
-    // an image of another writer: its files lie uncompressed, so the raw search has seen them
+    // an image of another writer, perhaps compressed: its own tool reads it
+    return scanExtracted(file, image, needle, prefix)
   }
   return found
+}
+
+function scanExtracted(
+  file: string,
+  image: Buffer,
+  needle: Buffer,
+  prefix: string,
+): readonly Finding[] {
+  const temporary = mkdtempSync(join(tmpdir(), 'enclave-cc-scan-'))
+  try {
+    const [copy, out] = [join(temporary, 'image'), join(temporary, 'out')]
+    writeFileSync(copy, image)
+    // what cannot be read must not pass for empty
+    execFileSync('fsck.erofs', [`--extract=${out}`, copy], { stdio: ['ignore', 'ignore', 'pipe'] })
+    return filesBelow(out)
+      .flatMap((inner) => scanFile(inner, needle))
+      .map(({ file: inner, how }) => ({
+        file,
+        how: `${prefix}erofs:${inner.slice(out.length)} ${how}`,
+      }))
+  } finally {
+    rmSync(temporary, { recursive: true, force: true })
+  }
 }
 
 function rawContains(file: string, needle: Buffer): boolean {

@@ -46,6 +46,8 @@ export class World implements AsyncDisposable {
   readonly #children: ChildProcess[] = []
   registry = ''
   kbsUrl = ''
+  /** What the brokers wrote to their standard error. */
+  brokerLog = ''
 
   constructor(name = 'world') {
     this.dir = mkdtempSync(worldPrefix(name))
@@ -134,11 +136,13 @@ http: {addr: ${this.registry}}
     dataDir: string = this.kbsData,
   ): Promise<{ url: string; stop(): Promise<void> }> {
     if (!existsSync(dataDir)) await this.ok(['kbs', 'init', '--data-dir', dataDir])
-    const child = this.start(['kbs', 'serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0'])
+    const listen = ['--listen', '127.0.0.1:0', '--log-level', 'debug']
+    const child = this.start(['kbs', 'serve', '--data-dir', dataDir, ...listen])
     this.#children.push(child)
     let stderr = ''
     child.stderr?.on('data', (chunk) => {
       stderr += String(chunk)
+      this.brokerLog += String(chunk)
     })
     const { promise, resolve, reject } = Promise.withResolvers<string>()
     child.stdout?.on('data', (chunk) => {
