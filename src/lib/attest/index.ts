@@ -3,12 +3,29 @@ export { AttestError } from './attest-error.ts'
 export { FLAGS } from './sgx/attributes.ts'
 export type { CertificationData } from './sgx/certification-data.ts'
 export { parseCertificationData } from './sgx/certification-data.ts'
+export type { PckClaim } from './sgx/chain.ts'
+export { claimedAuthority } from './sgx/chain.ts'
 export type { QuoteCheck } from './sgx/check-log.ts'
 export type { SgxClaims } from './sgx/claims.ts'
 export { sgxClaims } from './sgx/claims.ts'
 export { aesCmac } from './sgx/cmac.ts'
 export type { Collateral } from './sgx/collateral.ts'
 export { collateralObject, decodeCrl, encodeChain, parseCollateral } from './sgx/collateral.ts'
+export type { CollateralBundle } from './sgx/collateral-bundle.ts'
+export {
+  COLLATERAL_BUNDLE,
+  MAX_COLLATERAL_BUNDLE,
+  openCollateralBundle,
+  signCollateralBundle,
+} from './sgx/collateral-bundle.ts'
+export type { CollateralFacts, CollateralSet } from './sgx/collateral-set.ts'
+export {
+  COLLATERAL_FILES,
+  collateralFacts,
+  collateralFromFiles,
+  requireNotOlder,
+  verifyCollateralSet,
+} from './sgx/collateral-set.ts'
 export type { VerifiedEvidence } from './sgx/evidence.ts'
 export type { EvidenceWindow, GenuineQuote } from './sgx/genuine.ts'
 export { intelSgxRoot } from './sgx/intel-root.ts'

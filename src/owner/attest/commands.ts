@@ -41,5 +41,75 @@ export const quoteVerify: Command = {
   },
 }
 
+const TRUST_ANCHOR = {
+  flags: '--trust-anchor <file>',
+  help: 'root certificate, PEM or DER (default: Intel SGX)',
+}
+
+/** `collateral fetch DIR`: fills or refreshes a directory from Intel's service or a PCCS. */
+export const collateralFetch: Command = {
+  path: ['collateral', 'fetch'],
+  summary: 'Fetch the collateral for the quote in a directory, unless it still lasts',
+  operands: '<dir>',
+  options: [
+    { flags: '--pccs <url>', help: 'caching service to ask instead of Intel' },
+    { flags: '--tls-ca <file>', help: 'CA of the service, PEM; exclusive' },
+    { flags: '--quote <file>', help: 'quote whose platform it is for (default: DIR/quote.bin)' },
+    { flags: '--fmspc <hex>', help: 'family of platforms, in place of a quote; with --ca' },
+    { flags: '--ca <name>', help: 'authority of their PCK certificates: platform or processor' },
+    { flags: '--tee <name>', help: 'sgx (default) or tdx, with --fmspc' },
+    { flags: '--update <kind>', help: 'standard (default) or early, before a recovery counts' },
+    { flags: '--refresh-ahead <days>', help: 'fetch if it ends sooner than this (default 7)' },
+    { flags: '--force', help: 'fetch whatever is there' },
+    TRUST_ANCHOR,
+  ],
+  example: 'enclave-cc collateral fetch --pccs https://pccs.example:8081 evidence/',
+  async run(context: CommandContext, input: CommandInput) {
+    const { collateralFetchCommand } = await import('./collateral-fetch.ts')
+    return await collateralFetchCommand(context, input)
+  },
+}
+
+/** `collateral export DIR`: one signed file for machines without a network. */
+export const collateralExport: Command = {
+  path: ['collateral', 'export'],
+  summary: 'Sign the collateral of a directory into one file',
+  operands: '<dir>',
+  options: [
+    { flags: '--key <file>', help: 'private key, PEM, Ed25519 or EC P-256 (required)' },
+    { flags: '--out <file>', help: 'file to write (required)' },
+    { flags: '--force', help: 'overwrite --out' },
+    TRUST_ANCHOR,
+  ],
+  example: 'enclave-cc collateral export --key owner.pem --out collateral.json cache/',
+  async run(_context: CommandContext, input: CommandInput) {
+    const { collateralExportCommand } = await import('./collateral-bundle-commands.ts')
+    return await collateralExportCommand(input)
+  },
+}
+
+/** `collateral import DIR`: the other side of `export`. */
+export const collateralImport: Command = {
+  path: ['collateral', 'import'],
+  summary: 'Verify a signed file of collateral and unpack it into a directory',
+  operands: '<dir>',
+  options: [
+    { flags: '--key <file>', help: 'public key of who exported it, PEM (required)' },
+    { flags: '--in <file>', help: 'file that collateral export wrote (required)' },
+    TRUST_ANCHOR,
+  ],
+  example: 'enclave-cc collateral import --key owner.pub.pem --in collateral.json cache/',
+  async run(_context: CommandContext, input: CommandInput) {
+    const { collateralImportCommand } = await import('./collateral-bundle-commands.ts')
+    return await collateralImportCommand(input)
+  },
+}
+
 /** Commands about attestation evidence. */
-export const commands: readonly Command[] = [quoteInspect, quoteVerify]
+export const commands: readonly Command[] = [
+  quoteInspect,
+  quoteVerify,
+  collateralFetch,
+  collateralExport,
+  collateralImport,
+]

@@ -1,6 +1,12 @@
 import { open, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Collateral, decodeCrl, MAX_QUOTE_SIZE, parseCollateral } from '#lib/attest'
+import {
+  COLLATERAL_FILES,
+  type Collateral,
+  collateralFromFiles,
+  MAX_QUOTE_SIZE,
+  parseCollateral,
+} from '#lib/attest'
 import { concat, FormatError } from '#lib/bytes'
 import { CodedError } from '#lib/errors'
 import { base64, object, parseJson } from '#lib/json'
@@ -76,35 +82,18 @@ export async function readInput(path: string, max: number = MAX_FILE_SIZE): Prom
   }
 }
 
-/** A file that is missing stays empty: the verifier then refuses with the code of that artefact. */
 async function readCollateral(dir: string): Promise<Collateral> {
-  const pckCertChain = await readOptional(join(dir, 'pckCertChain.pem'))
-  return {
-    tcbInfo: await readPart(dir, 'tcbInfo.json'),
-    tcbInfoIssuerChain: await readPart(dir, 'tcbInfoIssuerChain.pem'),
-    qeIdentity: await readPart(dir, 'qeIdentity.json'),
-    qeIdentityIssuerChain: await readPart(dir, 'qeIdentityIssuerChain.pem'),
-    pckCrl: await readCrl(dir, 'pckCrl.der'),
-    rootCaCrl: await readCrl(dir, 'rootCaCrl.der'),
-    ...(pckCertChain && { pckCertChain }),
+  const files = new Map<string, Uint8Array>()
+  for (const name of Object.values(COLLATERAL_FILES)) {
+    const bytes = await readOptional(join(dir, name))
+    if (bytes !== undefined) files.set(name, bytes)
   }
+  const { pckCrlIssuerChain: _, ...collateral } = collateralFromFiles(files)
+  return collateral
 }
 
-async function readPart(dir: string, name: string): Promise<Uint8Array> {
-  return (await readOptional(join(dir, name))) ?? new Uint8Array()
-}
-
-async function readCrl(dir: string, name: string): Promise<Uint8Array> {
-  const bytes = await readPart(dir, name)
-  try {
-    return decodeCrl(bytes)
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    return bytes
-  }
-}
-
-async function readOptional(path: string): Promise<Uint8Array | undefined> {
+/** Reads a file that need not be there. Throws CodedError INPUT_UNREADABLE. */
+export async function readOptional(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readInput(path)
   } catch (error) {

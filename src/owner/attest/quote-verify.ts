@@ -1,8 +1,6 @@
 import {
   type AnyTcbStatus,
   DEFAULT_TCB_STATUSES,
-  intelSgxRoot,
-  parseTrustAnchor,
   peekTeeType,
   type QuotePolicy,
   type QuoteResult,
@@ -10,13 +8,13 @@ import {
   TD_RELAUNCH_STATUSES,
   type TdQuoteResult,
   TEE_TDX,
-  type TrustAnchor,
   verifyQuote,
   verifyTdQuote,
 } from '#lib/attest'
 import type { CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
-import { readEvidence, readInput } from './evidence-files.ts'
+import { readEvidence } from './evidence-files.ts'
+import { readAnchor } from './trust-anchor-file.ts'
 
 type Facts = readonly (readonly [string, unknown])[]
 
@@ -96,10 +94,6 @@ function parseTime(text: string | undefined): Date {
     throw usage('--at', 'is not a time', 'use RFC 3339, for example 2025-07-04T10:28:44Z')
   }
   return time
-}
-
-async function readAnchor(path: string | undefined): Promise<TrustAnchor> {
-  return path === undefined ? intelSgxRoot() : parseTrustAnchor(await readInput(path))
 }
 
 function usage(flag: string, found: string, next?: string): CodedError {

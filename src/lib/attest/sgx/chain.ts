@@ -14,6 +14,7 @@ import {
 } from '#lib/x509'
 import { AttestError } from '../attest-error.ts'
 import { Memo } from './memo.ts'
+import { parsePckExtension } from './pck-extension.ts'
 import type { TrustAnchor } from './trust-anchor.ts'
 
 const PCK_SUBJECT = 'Intel SGX PCK Certificate'
@@ -100,6 +101,56 @@ export function verifySignerChain(pem: Uint8Array, anchor: TrustAnchor): Verifie
     requireEndEntity(leaf)
     return { anchor, certificates: [leaf], leaf, leafKey: keyOf(leaf) }
   })
+}
+
+/** A verified PCK authority directly under an anchor. */
+export interface PckAuthority extends VerifiedChain {
+  readonly ca: 'platform' | 'processor'
+}
+
+/** Verifies the issuer chain of a PCK CRL: one of the two PCK authorities and the root. */
+export function verifyPckAuthority(pem: Uint8Array, anchors: readonly TrustAnchor[]): PckAuthority {
+  const certificates = parseChain(pem, 'PCK_CHAIN_FORMAT', 'PCK CRL issuer chain')
+  if (certificates.length !== 2) {
+    throw new AttestError('PCK_CHAIN_LENGTH', 'verifying the PCK CRL issuer chain: wrong length', {
+      field: 'PCK CRL issuer chain',
+      expected: '2 certificates',
+      actual: `${certificates.length} certificates`,
+    })
+  }
+  const { root, below } = order(certificates)
+  const [issuer] = below
+  if (issuer === undefined) throw new TypeError('a chain of two has an issuer')
+  const anchor = findAnchor(root, anchors)
+  requireSubject(issuer, [PLATFORM_CA, PROCESSOR_CA], 'PCK_SUBJECT')
+  requireRoot(root, anchor)
+  requireIssued(issuer, anchor.certificate, anchor.key)
+  requireAuthority(issuer, 0)
+  const ca = issuer.subject.commonName === PLATFORM_CA ? 'platform' : 'processor'
+  return { anchor, certificates: [issuer], leaf: issuer, leafKey: keyOf(issuer), ca }
+}
+
+/** Which authority issued the PCK certificate of a chain, as the chain itself claims. */
+export function claimedAuthority(pem: Uint8Array): PckClaim {
+  const certificates = parseChain(pem, 'PCK_CHAIN_FORMAT', 'PCK chain')
+  const leaf = certificates.find(({ subject }) => subject.commonName === PCK_SUBJECT)
+  const issuer = leaf?.issuer.commonName
+  if (leaf === undefined || (issuer !== PLATFORM_CA && issuer !== PROCESSOR_CA)) {
+    throw new AttestError('PCK_SUBJECT', 'reading the PCK chain: it has no PCK certificate', {
+      field: 'subject common name',
+      expected: `${PCK_SUBJECT} of ${PLATFORM_CA} or ${PROCESSOR_CA}`,
+      actual: issuer ?? 'none',
+    })
+  }
+  const { fmspc, pceId } = parsePckExtension(leaf)
+  return { fmspc, pceId, ca: issuer === PLATFORM_CA ? 'platform' : 'processor' }
+}
+
+/** What a PCK chain says of its platform; unproven. */
+export interface PckClaim {
+  readonly fmspc: Uint8Array
+  readonly pceId: Uint8Array
+  readonly ca: 'platform' | 'processor'
 }
 
 /** Checks notBefore <= now <= notAfter of the chain and of our own copy of the root. */

@@ -100,6 +100,31 @@ export const ATTEST_CODES = {
     meaning: 'A set of collateral is incomplete or not in the documented form.',
     next: 'fetch the collateral again',
   },
+  COLLATERAL_ROLLBACK: {
+    meaning: 'Collateral is older than what is already there: a number of its issuer went back.',
+    next: 'the source serves an old copy; fetch from Intel or refresh the cache that is asked',
+  },
+  COLLATERAL_UNAVAILABLE: {
+    meaning: 'The collateral service did not answer as it should.',
+    next: 'check --pccs and the service; try again later',
+    retryable: true,
+  },
+  COLLATERAL_NOT_FOUND: {
+    meaning: 'The collateral service has nothing for this platform.',
+    next: 'check the FMSPC; on a PCCS, refresh its cache or register the platform',
+  },
+  COLLATERAL_KEY: {
+    meaning: 'The key of a collateral bundle is no Ed25519 or EC P-256 key in PEM.',
+    next: 'make one, for example with enclave-cc keygen encryption',
+  },
+  COLLATERAL_BUNDLE_FORMAT: {
+    meaning: 'The file is no bundle of collateral.',
+    next: 'take the file that enclave-cc collateral export wrote',
+  },
+  COLLATERAL_BUNDLE_SIGNATURE: {
+    meaning: 'The bundle of collateral was not signed by this key, or was changed since.',
+    next: 'check --key; export the bundle again',
+  },
   TCB_SIGNER_FORMAT: {
     meaning: 'The issuer chain of TCB info or QE identity is not two certificates of the profile.',
     next: 'the collateral was edited or is not from this root; fetch it again from its source',

@@ -1,0 +1,84 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  type CollateralFacts,
+  collateralFacts,
+  MAX_COLLATERAL_BUNDLE,
+  openCollateralBundle,
+  signCollateralBundle,
+  verifyCollateralSet,
+} from '#lib/attest'
+import { fromUtf8 } from '#lib/bytes'
+import type { CommandInput, Outcome } from '#lib/command'
+import { CodedError } from '#lib/errors'
+import { describeFacts } from './collateral-fetch.ts'
+import { factsOf, readSet, readSets, setName, writeSet } from './collateral-store.ts'
+import { readInput } from './evidence-files.ts'
+import { readAnchor } from './trust-anchor-file.ts'
+
+const MAX_KEY = 64 * 1024
+
+/** Runs `collateral export`: every set that is good now, into one signed file. */
+export async function collateralExportCommand(input: CommandInput): Promise<Outcome> {
+  const [directory = ''] = input.operands
+  const key = required(input, 'export', 'key')
+  const out = required(input, 'export', 'out')
+  const anchors = [await readAnchor(input.text('trust-anchor'))]
+  const now = Date.now()
+  const stored = await readSets(directory)
+  if (stored.length === 0) {
+    throw new CodedError('INPUT_UNREADABLE', `exporting ${directory}: there is no collateral in it`)
+  }
+  const facts = stored.map(({ set }) => verifyCollateralSet(set, anchors, now))
+  // The PCK chain of one machine has no place in a file for many.
+  const sets = stored.map(({ set: { pckCertChain: _, ...set } }) => set)
+  const pem = fromUtf8(await readInput(key, MAX_KEY), 'key')
+  const bundle = signCollateralBundle({ createdAt: now, sets }, pem)
+  await writeFile(out, bundle, { flag: input.flag('force') ? 'w' : 'wx' }).catch(notWritten(out))
+  return {
+    document: { file: out, sets: facts.map(describeFacts) },
+    text: `${sets.length} set(s) in ${out}`,
+  }
+}
+
+/** Runs `collateral import`: verifies the signature, then each set, and refuses older ones. */
+export async function collateralImportCommand(input: CommandInput): Promise<Outcome> {
+  const [directory = ''] = input.operands
+  const key = required(input, 'import', 'key')
+  const file = required(input, 'import', 'in')
+  const anchors = [await readAnchor(input.text('trust-anchor'))]
+  const now = Date.now()
+  const pem = fromUtf8(await readInput(key, MAX_KEY), 'key')
+  const { sets } = openCollateralBundle(await readInput(file, MAX_COLLATERAL_BUNDLE), pem)
+  // All are judged before any is written: half a bundle would be hard to explain.
+  const judged = sets.map((set) => ({ set, facts: verifyCollateralSet(set, anchors, now) }))
+  const imported: (CollateralFacts & { directory: string })[] = []
+  for (const { set, facts } of judged) {
+    const at = join(directory, setName(facts))
+    const known = await readSet(at)
+    await writeSet(at, set, facts, known && factsOf(() => collateralFacts(known, anchors)))
+    imported.push({ ...facts, directory: at })
+  }
+  return {
+    document: {
+      directory,
+      sets: imported.map((facts) => ({ ...describeFacts(facts), directory: facts.directory })),
+    },
+    text: imported.map((facts) => facts.directory).join('\n'),
+  }
+}
+
+function required(input: CommandInput, command: string, flag: string): string {
+  const value = input.text(flag)
+  if (value !== undefined) return value
+  throw new CodedError('USAGE', `collateral ${command}: --${flag} is missing`)
+}
+
+function notWritten(path: string): (cause: unknown) => never {
+  return (cause) => {
+    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST'
+    const found = exists ? 'it is there already' : String((cause as NodeJS.ErrnoException).code)
+    const next = exists ? { next: 'pass --force, or another --out' } : {}
+    throw new CodedError('USAGE', `writing ${path}: ${found}`, { cause, ...next })
+  }
+}
