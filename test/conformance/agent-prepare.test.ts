@@ -31,6 +31,7 @@ import { tarArchive, tarEntry } from '../support/tar-builder.ts'
 
 const MARKER = 'the-secret-of-this-image'
 const KEK = new Uint8Array(32).fill(0x6b)
+const REGISTRY_BLOCKED = '[[registry]]\nlocation = "registry.example"\nblocked = true\n'
 const harness = await AgentHarness.start()
 after(() => harness[Symbol.asyncDispose]())
 
@@ -421,6 +422,56 @@ test('an agent prepares one container, and a failed attempt may be repeated', as
   assert.equal((await refusal(prepare({ args: ['x'] }))).code, 'LAUNCH_ARGS_REFUSED')
   await prepare()
   assert.equal((await refusal(prepare())).code, 'AGENT_STATE')
+})
+
+test('of calls that come together one prepares; the others change nothing', async () => {
+  const { prepare, asked } = await prepared()
+  const results = await Promise.allSettled([prepare(), prepare(), prepare({ args: ['x'] })])
+  assert.deepEqual(
+    results.map((r) => (r.status === 'fulfilled' ? 'done' : r.reason.code)),
+    ['done', 'AGENT_STATE', 'AGENT_STATE'],
+  )
+  assert.equal(asked.filter((path) => path.includes('image-kek')).length, 1)
+})
+
+test('a host name in capitals is refused: rules about registries compare text', async () => {
+  const blocked = { 'registry-configuration/default': REGISTRY_BLOCKED }
+  const { prepare, asked } = await prepared({}, blocked)
+  assert.equal((await refusal(prepare())).code, 'REGISTRY_BLOCKED')
+  const capital = await refusal(prepare({}, undefined, 'Registry.example/team/app:1'))
+  assert.equal(capital.code, 'AGENT_REQUEST_INVALID')
+  assert.equal(
+    asked.some((path) => path.includes('image-kek')),
+    false,
+  )
+})
+
+test('registries are reached with the time of the enclave, not of the host', async () => {
+  const name = await namespace()
+  const image = await publish(name)
+  const times: number[] = []
+  const started = harness.agent({
+    namespace: name,
+    environment: {
+      registryNetwork: {
+        transport: (_rules, now) => {
+          times.push(now())
+          return image.registry.transport
+        },
+        clock: { sleep: async () => {}, random: () => 0, now: () => 0 },
+      },
+      sealLayers: spoolSealer(mkdtempSync(join(harness.dir, 'spool-'))),
+    },
+  })
+  await started.configure()
+  const request = utf8(JSON.stringify({ network: 'host' }))
+  const reference = 'registry.example/team/app:1'
+  await started.agent.handlers.prepare(
+    { containerId: 'c1', podId: 'p1', image: reference, request },
+    context(),
+  )
+  // The broker's signed word, far after the bundle's date.
+  assert.ok(times.every((time) => Math.abs(time - Date.now()) < 60_000) && times.length > 0)
 })
 
 test('a supervisor that goes away leaves no sealed file behind', async () => {

@@ -87,12 +87,13 @@ function environmentOf(
 /** One transport for each set of rules, so that connections are kept. */
 function registryTransports(caFile: string): RegistryNetwork['transport'] {
   const known = new Map<string, Transport>()
-  return ({ ca, privateAddresses }) => {
+  return ({ ca, privateAddresses }, now) => {
     const key = `${privateAddresses}\n${ca?.join('\n') ?? ''}`
     const transport =
       known.get(key) ??
       createHttpTransport({
         ca: ca ?? certificatesOf(caFile),
+        notBefore: now,
         // A place that a server sends us to is not one that the owner named (own-protocols 10).
         allowAddress: (address, chosenByServer) =>
           !chosenByServer || privateAddresses || isPublicAddress(address),

@@ -7,7 +7,7 @@ import type { Transport } from '#lib/http'
 import { parseResourceUri } from '#lib/initdata'
 import { object, optional, parseJson, string } from '#lib/json'
 import { parseHostRequest } from '#lib/launch'
-import { type Platform, parseReference } from '#lib/oci'
+import { type Platform, parseReference, type Reference } from '#lib/oci'
 import { LAUNCH_DEFAULT } from '#lib/policy'
 import type { CallContext } from '#lib/ttrpc'
 import type {
@@ -56,6 +56,7 @@ export interface Agent {
 interface Ready {
   readonly at: 'ready'
   readonly configuration: Configuration
+  readonly clock: EnclaveClock
   readonly broker: Broker
   readonly responder: Responder
 }
@@ -131,7 +132,7 @@ class AgentProgram implements Agent {
         initDataDigest: configuration.initDataDigest,
         now: progress,
       })
-      this.#state = { at: 'ready', configuration, broker, responder }
+      this.#state = { at: 'ready', configuration, clock, broker, responder }
       return {}
     } catch (error) {
       this.#state = { at: 'failed' }
@@ -145,8 +146,8 @@ class AgentProgram implements Agent {
     if (input.reportData.length > MAX_CALLER_DATA) {
       throw new AgentError('AGENT_REQUEST_INVALID', 'attesting: report data has over 64 bytes')
     }
-    const token = await broker.token({ signal })
     this.#progress.add({ step: 'attest' })
+    const token = await broker.token({ signal })
     const resource = input.resource === '' ? undefined : await this.#reveal(input.resource, signal)
     const quote =
       input.reportData.length === 0
@@ -182,7 +183,7 @@ class AgentProgram implements Agent {
   }
 
   async #prepare(input: PrepareRequest, { signal }: CallContext): Promise<PrepareReply> {
-    const { broker, configuration, responder } = this.#ready()
+    const { clock, broker, configuration, responder } = this.#ready()
     if (this.#work !== 'idle') throw outOfOrder('its container is prepared already')
     const { containerId, podId } = input
     if (!CONTAINER_ID.test(containerId) || !CONTAINER_ID.test(podId)) {
@@ -196,6 +197,7 @@ class AgentProgram implements Agent {
           broker,
           initData: configuration.initData,
           network: registryNetwork,
+          now: () => clock.now(),
           progress: this.#progress,
           sealLayers,
           teePlatform: tee.platform,
@@ -205,7 +207,7 @@ class AgentProgram implements Agent {
         {
           containerId,
           podId,
-          reference: parseReference(input.image),
+          reference: imageOf(input.image),
           request: parseHostRequest(input.request),
         },
       )
@@ -254,6 +256,19 @@ class AgentProgram implements Agent {
     if (this.#state.at !== 'ready') throw outOfOrder('it is not configured')
     return this.#state
   }
+}
+
+/**
+ * The image that the host asks for. A host name has one spelling here: registries do not care for case,
+ * but rules about one (`blocked`, scopes of policy.json, forbids) compare text.
+ */
+function imageOf(text: string): Reference {
+  const reference = parseReference(text)
+  if (reference.host === reference.host.toLowerCase()) return reference
+  throw new AgentError(
+    'AGENT_REQUEST_INVALID',
+    'preparing: the host in the name of an image is written in lower case',
+  )
 }
 
 /** Report data of a quote over a caller's data: SHA-512(e(domain) ‖ e(data)), never the data itself. */

@@ -19,6 +19,8 @@ export interface ConnectOptions {
   readonly trust: Trust
   /** Certificate and key with which we authenticate, PEM. */
   readonly client: { readonly cert: string; readonly key: string } | undefined
+  /** Lower bound of the time: certificates that ended before it are refused. */
+  readonly notBefore: (() => number) | undefined
   /** Asked for the numeric address before a connection is made to it. */
   readonly allowAddress: ((address: string) => boolean) | undefined
   /** Milliseconds for name, connection and handshake together. */
@@ -31,6 +33,8 @@ export interface Peer {
   readonly port: number
   readonly tls: boolean
 }
+
+const MAX_CHAIN = 16
 
 /**
  * A connection over which nothing of ours has been sent yet: its address was allowed and,
@@ -57,6 +61,9 @@ export async function connect(peer: Peer, options: ConnectOptions): Promise<Sock
     }
     if (peer.tls && options.trust.kind === 'pins') {
       checkPins(socket as TLSSocket, options.trust.pins, attempt)
+    }
+    if (peer.tls && options.trust.kind === 'ca' && options.notBefore !== undefined) {
+      checkDates(socket as TLSSocket, options.notBefore(), attempt)
     }
     return socket
   } catch (error) {
@@ -97,6 +104,18 @@ function checkPins(socket: TLSSocket, pins: readonly Uint8Array[], attempt: stri
     'TLS_PIN_MISMATCH',
     `${attempt}: the key of the server is sha256/${found?.toString('base64') ?? 'unknown'}, which is not pinned`,
   )
+}
+
+// Node has compared the dates with the system's clock. Where that clock can be turned back, a stolen
+// key of a certificate that ended long ago would be good again.
+function checkDates(socket: TLSSocket, notBefore: number, attempt: string): void {
+  let certificate = socket.getPeerX509Certificate()
+  for (let depth = 0; certificate !== undefined && depth < MAX_CHAIN; depth++) {
+    if (certificate.validToDate.getTime() < notBefore) {
+      throw new HttpError('TLS_UNTRUSTED', `${attempt}: CERT_HAS_EXPIRED`)
+    }
+    certificate = certificate.issuerCertificate
+  }
 }
 
 function checkedLookup(allow: (address: string) => boolean, attempt: string): LookupFunction {

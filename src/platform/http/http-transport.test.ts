@@ -169,6 +169,28 @@ test('the list of CAs is exclusive, and the name counts', async () => {
   assert.equal((await blind.send(get(`https://127.0.0.1:${wrong.port}/`))).status, 200)
 })
 
+test('a certificate that ended before a time known from elsewhere is refused, whatever the clock says', async () => {
+  const day = 86_400_000
+  const certificate = await issueCertificate(['localhost'], new Date(Date.now() + day))
+  let received = 0
+  const listener: RequestListener = (_request, response) => {
+    received++
+    response.end('ok')
+  }
+  await using at = await listen(
+    createTlsServer({ key: certificate.key, cert: certificate.cert }, listener),
+  )
+  const request = get(`https://127.0.0.1:${at.port}/`)
+  using good = createHttpTransport({ ca: [certificate.cert], notBefore: () => Date.now() })
+  assert.equal((await good.send(request)).status, 200)
+  using late = createHttpTransport({
+    ca: [certificate.cert],
+    notBefore: () => Date.now() + 2 * day,
+  })
+  await assert.rejects(late.send(request), { code: 'TLS_UNTRUSTED' })
+  assert.equal(received, 1)
+})
+
 test('pins are exclusive: another key never gets a byte of the request', async () => {
   const [pinned, other] = await Promise.all([
     // Neither name nor date count for a pin: the enclave has no clock to judge a date by.

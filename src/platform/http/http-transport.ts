@@ -25,6 +25,11 @@ export interface HttpTransportOptions {
   readonly insecure?: boolean
   /** Certificate and key of the client, PEM. */
   readonly client?: { readonly cert: string; readonly key: string }
+  /**
+   * A lower bound of the time, in milliseconds since 1970: certificates under `ca` that ended before it
+   * are refused. For programs whose system clock is in the hands of somebody who could turn it back.
+   */
+  readonly notBefore?: () => number
   /** Refuse plain HTTP even where a URL says so; default false. */
   readonly tlsOnly?: boolean
   /** May this numeric address be used? Asked at connect time, after the name was resolved. */
@@ -110,6 +115,7 @@ function ownAgent(
   const how: ConnectOptions = {
     trust,
     client: options.client,
+    notBefore: options.notBefore,
     allowAddress:
       allowAddress === undefined ? undefined : (address) => allowAddress(address, redirected),
     timeout: options.connectTimeout ?? 30_000,

@@ -30,8 +30,11 @@ import type { Endpoint, Registries } from './registries.ts'
 
 /** How registries are reached. */
 export interface RegistryNetwork {
-  /** A transport with the CAs and the address rules of an endpoint. */
-  transport(rules: Pick<Endpoint, 'ca' | 'privateAddresses'>): Transport
+  /**
+   * A transport with the CAs and the address rules of an endpoint, that takes no certificate which ended
+   * before `now`, the enclave's own time: the host's clock extends no validity (own-protocols 10).
+   */
+  transport(rules: Pick<Endpoint, 'ca' | 'privateAddresses'>, now: () => number): Transport
   readonly clock: RetryClock
 }
 
@@ -53,6 +56,8 @@ export interface OpenImageOptions {
   readonly credentials: AuthFile | undefined
   readonly network: RegistryNetwork
   readonly platform: Platform
+  /** The enclave's time, milliseconds since 1970. */
+  readonly now: () => number
   readonly signal?: AbortSignal
 }
 
@@ -112,7 +117,7 @@ export async function readSmall(
 
 function clientOf(endpoint: Endpoint, options: OpenImageOptions): RegistryClient {
   const { host, repository, plainHttp, tokenHosts } = endpoint
-  const { credentials, network, signal } = options
+  const { credentials, network, now, signal } = options
   // Credentials go to the host that they were written for, over TLS, and nowhere else.
   const credential =
     plainHttp || credentials === undefined
@@ -124,7 +129,7 @@ function clientOf(endpoint: Endpoint, options: OpenImageOptions): RegistryClient
     repository,
     plainHttp,
     credential,
-    transport: network.transport(endpoint),
+    transport: network.transport(endpoint, now),
     clock: network.clock,
     allowRealm: (realm) => realms.includes(realm.host),
     ...(signal === undefined ? {} : { signal }),

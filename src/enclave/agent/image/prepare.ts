@@ -50,6 +50,8 @@ export interface PrepareContext {
   readonly broker: Broker
   readonly initData: InitData
   readonly network: RegistryNetwork
+  /** The enclave's time, milliseconds since 1970. */
+  readonly now: () => number
   readonly progress: ProgressLog
   readonly sealLayers: SealLayers
   /** Of the TEE, for policies. */
@@ -105,28 +107,30 @@ class Preparation {
   async run(): Promise<Prepared> {
     const { context, input } = { context: this.#context, input: this.#input }
     const { broker, progress, signal } = context
+    progress.add({ step: 'attest' })
     const token = await broker.token({ signal })
     if (token.decisionId !== undefined) this.#decisionIds.push(token.decisionId)
-    progress.add({ step: 'attest' })
-    const documents = await this.#documents()
     progress.add({ step: 'policy' })
+    const documents = await this.#documents()
+    progress.add({ step: 'manifest' })
     const source = await openImage({
       reference: input.reference,
       registries: documents.registries,
       credentials: documents.credentials,
       network: context.network,
+      now: context.now,
       platform: context.platform,
       signal,
     })
     this.#manifestDigest = source.digest
     progress.add({ step: 'manifest', text: source.digest })
-    const signatures = await this.#judge(source, documents.imagePolicy)
     progress.add({ step: 'signature' })
+    const signatures = await this.#judge(source, documents.imagePolicy)
+    progress.add({ step: 'launch' })
     const config = await readConfig(source, context.platform)
     const subject = this.#subject(source, signatures)
     const decision = this.#decide(source, config, documents.launchPolicy, subject)
     await this.#report(undefined)
-    progress.add({ step: 'launch' })
     this.#content = true
     const layers = await this.#layers(source, config, documents.launchPolicy, subject)
     const launch = constructLaunch(config, input.request, decision.granted, {
@@ -230,13 +234,14 @@ class Preparation {
     const { namespace } = initData.broker
     using keys = new LayerKeys({ broker, namespace, launchPolicy, subject, signal })
     const layers: SourceLayer[] = []
+    if (subject.image.encrypted) progress.add({ step: 'keys' })
     try {
       for (const [index, descriptor] of source.manifest.layers.entries()) {
         const diffId = config.rootfs.diffIds[index] ?? ''
         const opened = isEncrypted(descriptor.mediaType) ? await keys.open(descriptor) : undefined
         layers.push({ descriptor, diffId, opened })
       }
-      if (subject.image.encrypted) progress.add({ step: 'keys' })
+      progress.add({ step: 'layer' })
       return await sealLayers(layers, {
         client: source.client,
         signal,
