@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readdirSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -51,6 +51,31 @@ test('a reader that asks again gets what came since, each entry once, also of a 
   writer.write('stdout', utf8('two\nthree\n'), TIME)
   assert.deepEqual(texts(reader.entries()), ['two\n', 'three\n'])
   assert.deepEqual(texts(reader.entries()), [])
+})
+
+test('a log that is full begins anew: the last two files are kept, and a reader misses nothing', () => {
+  const limit = 1000
+  using writer = new LogWriter(file, limit)
+  const line = (i: number): string => `line ${String(i).padStart(3, '0')}\n`
+  const from = (start: number, end: number): string[] =>
+    Array.from({ length: end - start }, (_, i) => line(start + i))
+  const write = (start: number, end: number): void => {
+    for (const text of from(start, end)) writer.write('stdout', utf8(text), TIME)
+  }
+  write(0, 5)
+  using early = new LogReader(file)
+  assert.deepEqual(texts(early.entries()), from(0, 5))
+  write(5, 15)
+  assert.deepEqual(texts(early.entries()), from(5, 15))
+  write(15, 100)
+  assert.deepEqual(readdirSync(folder).sort(), ['log.jsonl', 'log.jsonl.1'])
+  for (const name of readdirSync(folder)) assert.ok(statSync(join(folder, name)).size <= limit)
+  using late = new LogReader(file)
+  const kept = texts(late.entries())
+  assert.ok(kept.length > 10 && kept.length < 30, String(kept.length))
+  assert.deepEqual(kept, from(100 - kept.length, 100))
+  write(100, 105)
+  assert.deepEqual(texts(late.entries()), from(100, 105))
 })
 
 test('an unfinished entry waits, a torn one is skipped', () => {

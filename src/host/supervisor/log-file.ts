@@ -1,4 +1,12 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from 'node:fs'
 import { fromUtf8 } from '#lib/bytes'
 import { base64, object, oneOf, parseJson, string } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
@@ -19,13 +27,23 @@ const MAX_DATA = 64 * 1024
 const MAX_ENTRY = 96 * 1024
 const PIECE = 256 * 1024
 
-/** Appends to a container's log, one JSON line an entry; data is base64, since output is bytes. */
+/** Size at which a log begins anew, in bytes; the one before it is kept, older ones are dropped. */
+export const LOG_LIMIT: number = 64 * 1024 * 1024
+
+/**
+ * Appends to a container's log, one JSON line an entry; data is base64, since output is bytes. Two files
+ * of `limit` bytes hold what was written last: a container must not fill the disk of its host.
+ */
 export class LogWriter implements Disposable {
-  readonly #fd: number
+  readonly #file: string
+  readonly #limit: number
+  #fd: number
   #size: number
   #open = true
 
-  constructor(file: string) {
+  constructor(file: string, limit: number = LOG_LIMIT) {
+    this.#file = file
+    this.#limit = limit
     this.#fd = openSync(file, 'a', 0o600)
     this.#size = fstatSync(this.#fd).size
   }
@@ -49,6 +67,7 @@ export class LogWriter implements Disposable {
 
   #append(line: Uint8Array): boolean {
     try {
+      if (this.#size > 0 && this.#size + line.length > this.#limit) this.#beginAnew()
       for (let at = 0; at < line.length; ) at += writeSync(this.#fd, line, at)
       this.#size += line.length
       return true
@@ -61,24 +80,59 @@ export class LogWriter implements Disposable {
       return false
     }
   }
+
+  #beginAnew(): void {
+    renameSync(this.#file, before(this.#file))
+    const fd = openSync(this.#file, 'a', 0o600)
+    closeSync(this.#fd)
+    this.#fd = fd
+    this.#size = 0
+  }
 }
 
 /**
- * Reads a log that may still grow, and be deleted meanwhile. An unfinished last entry is left for the
- * next reading; what is no entry is skipped.
+ * Reads a log that may still grow, begin anew, and be deleted meanwhile. An unfinished last entry is
+ * left for the next reading; what is no entry is skipped.
  */
 export class LogReader implements Disposable {
-  readonly #fd: number
+  readonly #file: string
+  #fd: number
+  /** The file that is read after `#fd`, where there are two from the start. */
+  #next: number | undefined
   #at = 0
   #rest: Uint8Array = new Uint8Array(0)
 
   /** Throws an ENOENT error if there is no log. */
   constructor(file: string) {
+    this.#file = file
     this.#fd = openSync(file, 'r')
+    const older = openIfThere(before(file))
+    if (older === undefined) return
+    // Opened in this order, so that none is missed; it may have become the one before in between.
+    if (inode(older) === inode(this.#fd)) closeSync(older)
+    else [this.#fd, this.#next] = [older, this.#fd]
   }
 
   /** The entries that are there and were not given before. */
   *entries(): Generator<LogEntry> {
+    for (;;) {
+      yield* this.#restOfFile()
+      const next = this.#next ?? this.#newer()
+      if (next === undefined) return
+      // what came between the last reading and the change
+      yield* this.#restOfFile()
+      closeSync(this.#fd)
+      ;[this.#fd, this.#next, this.#at] = [next, undefined, 0]
+      this.#rest = new Uint8Array(0)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+    if (this.#next !== undefined) closeSync(this.#next)
+  }
+
+  *#restOfFile(): Generator<LogEntry> {
     const piece = Buffer.allocUnsafe(PIECE)
     for (;;) {
       const count = readSync(this.#fd, piece, 0, PIECE, this.#at)
@@ -97,8 +151,28 @@ export class LogReader implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    closeSync(this.#fd)
+  #newer(): number | undefined {
+    const fd = openIfThere(this.#file)
+    if (fd === undefined || inode(fd) !== inode(this.#fd)) return fd
+    closeSync(fd)
+    return undefined
+  }
+}
+
+function before(file: string): string {
+  return `${file}.1`
+}
+
+function inode(fd: number): bigint {
+  return fstatSync(fd, { bigint: true }).ino
+}
+
+function openIfThere(file: string): number | undefined {
+  try {
+    return openSync(file, 'r')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 
