@@ -307,3 +307,15 @@ test('parseDecryptionKey() reads every private form and refuses public halves an
   }
   assert.ok(createPrivateKey({ key: layer.privateJwk, format: 'jwk' }))
 })
+
+test('unwrapLayer() leaves nothing of the unwrapped options in the bytes that held them', async () => {
+  const symkey = toBase64(new Uint8Array(32).fill(7))
+  const texts = [utf8('{"symkey":"no"}'), utf8(JSON.stringify({ symkey }))]
+  const given = [...texts]
+  const unwrapper = { scheme: 'jwe', unwrap: async () => given.shift() ?? utf8('') }
+  const found = await unwrapLayer({ [JWE]: `${toBase64(utf8('a'))},${toBase64(utf8('b'))}` }, [
+    unwrapper,
+  ])
+  assert.deepEqual(found.privateOptions.symkey, new Uint8Array(32).fill(7))
+  for (const text of texts) assert.ok(text.every((byte) => byte === 0))
+})

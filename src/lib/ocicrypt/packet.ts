@@ -24,7 +24,7 @@ const IV_LENGTH = { A256GCM: 12, A256CTR: 16 } as const
 const TAG = 16
 
 /**
- * Parses a packet (image-protection.md 3.1). Throws `PACKET_LEGACY` for the number-array form of
+ * Parses a packet (docs/formats/ocicrypt.md). Throws `PACKET_LEGACY` for the number-array form of
  * 2022, `PACKET_UNSUPPORTED` for other providers, versions and algorithms, `PACKET_INVALID`,
  * `RESOURCE_URI_INVALID`.
  */
@@ -80,6 +80,7 @@ export function openPacket(
       : openCtr(packet.iv, packet.wrappedData, kek)
   // CTR authenticates nothing: options that do not parse strictly mean the wrong key.
   if (plain !== undefined && parses(plain)) return plain
+  plain?.fill(0)
   throw new OcicryptError(
     'PACKET_NOT_FOR_KEY',
     `opening an attestation-agent packet: the key ${packet.kid} does not open it`,
@@ -131,6 +132,8 @@ function openGcm(packet: Packet, kek: Uint8Array): Uint8Array | undefined {
     return concat(plain, decipher.final())
   } catch {
     return undefined
+  } finally {
+    plain.fill(0)
   }
 }
 
@@ -141,7 +144,7 @@ function openCtr(iv: Uint8Array, wrapped: Uint8Array, kek: Uint8Array): Uint8Arr
 
 function parses(plain: Uint8Array): boolean {
   try {
-    parsePrivateOptions(plain)
+    parsePrivateOptions(plain).symkey.fill(0)
     return true
   } catch {
     return false

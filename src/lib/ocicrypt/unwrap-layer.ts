@@ -37,7 +37,7 @@ export interface OpenedLayer {
 
 /**
  * Finds the key of an encrypted layer: reads its public options, then tries every wrapped key
- * (image-protection.md 1.2). Public options are judged first, so that a broken layer costs no
+ * (docs/formats/ocicrypt.md). Public options are judged first, so that a broken layer costs no
  * request. Throws `LAYER_OPTIONS_INVALID`, `LAYER_CIPHER_UNSUPPORTED`, `LAYER_KEY_UNAVAILABLE`.
  */
 export async function openLayer(
@@ -95,7 +95,12 @@ async function tryList(
     for (const unwrapper of unwrappers) {
       options.signal?.throwIfAborted()
       try {
-        return parsePrivateOptions(await unwrapper.unwrap(next.value, options))
+        const opened = await unwrapper.unwrap(next.value, options)
+        try {
+          return parsePrivateOptions(opened)
+        } finally {
+          opened.fill(0)
+        }
       } catch (error) {
         options.signal?.throwIfAborted()
         failures.add(list.scheme, index, error)
