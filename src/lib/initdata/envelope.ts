@@ -9,7 +9,7 @@ export const MAX_INIT_DATA = 65_536
 
 const ALGORITHMS = ['sha256', 'sha384', 'sha512'] as const
 
-/** CoCo's outer form of init-data (key-broker.md 1.7), whatever it carries. */
+/** CoCo's outer form of init-data (docs/formats/init-data.md), whatever it carries. */
 export interface InitDataEnvelope {
   readonly version: '0.1.0'
   readonly algorithm: 'sha256' | 'sha384' | 'sha512'

@@ -8,7 +8,7 @@ export interface ResourceName {
   readonly tag: string
 }
 
-// key-broker.md 4.1: no leading dot, nothing empty, no slash. The length keeps names printable.
+// CoCo's resource URI: no leading dot, nothing empty, no slash. The length keeps names printable.
 const SEGMENT = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$/
 
 /** True for one segment of a resource name. */
@@ -23,7 +23,7 @@ export function isSegment(text: string): boolean {
  */
 export function parseResourceUri(text: string): ResourceName {
   const [, path] = /^kbs(?:\+resource)?:\/\/[^/?#\s]{0,255}\/(.*)$/.exec(text) ?? []
-  // One leading empty segment is what CoCo's ResourceUri::new makes (key-broker.md 6.1).
+  // One leading empty segment is what CoCo's ResourceUri::new makes.
   const segments = (path ?? '').replace(/^\//, '').split('/')
   return resourceName(segments)
 }

@@ -50,7 +50,7 @@ export interface LaunchConfig {
   readonly layers: readonly { readonly file: string }[]
 }
 
-/** Most layers: what one page of mount options holds with our short paths (rootfs.md 3.3). */
+/** Most layers: what one page of mount options holds with our short paths (docs/rootfs.md). */
 export const MAX_LAYERS = 127
 /** Largest document, in bytes. */
 export const MAX_LAUNCH_BYTES: number = 1024 * 1024

@@ -37,8 +37,8 @@ export function wrapLists(annotations: Annotations): WrapList[] {
 }
 
 /**
- * The elements of a wrap list, one by one: base64 texts joined by a comma (image-protection.md
- * 1.2). Throws `WRAP_LIST_INVALID` at the first element that is not base64: as in ocicrypt, the
+ * The elements of a wrap list, one by one: base64 texts joined by a comma (docs/formats/ocicrypt.md)
+ *. Throws `WRAP_LIST_INVALID` at the first element that is not base64: as in ocicrypt, the
  * elements before it count and those after it do not.
  */
 export function* wrappedKeys(list: WrapList): Generator<Uint8Array> {

@@ -6,7 +6,7 @@ import { OcicryptError } from './ocicrypt-error.ts'
 import type { DecryptionKey } from './private-key.ts'
 import type { Unwrapper } from './unwrap-layer.ts'
 
-/** Key algorithms that are read, and the kind of key each one needs (image-protection.md 2.2). */
+/** Key algorithms that are read, and the kind of key each one needs (docs/formats/ocicrypt.md). */
 const KEY_ALGORITHMS: Readonly<Record<string, DecryptionKey['kind']>> = {
   'RSA-OAEP': 'RSA',
   'RSA-OAEP-256': 'RSA',

@@ -5,7 +5,7 @@ import { OcicryptError } from './ocicrypt-error.ts'
 import type { PrivateOptions, PublicOptions } from './options.ts'
 
 /**
- * What decrypts one layer with AES_256_CTR_HMAC_SHA256 (image-protection.md 1.4). `nonce` is the
+ * What decrypts one layer with AES_256_CTR_HMAC_SHA256 (docs/formats/ocicrypt.md). `nonce` is the
  * whole initial counter block: Node's `aes-256-ctr` with it as iv carries through all 16 bytes.
  */
 export interface LayerCipher {

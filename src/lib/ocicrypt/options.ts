@@ -3,10 +3,10 @@ import { base64, object, optional, parseJson, string } from '#lib/json'
 import { type Annotations, PUBLIC_OPTIONS_ANNOTATION } from './annotations.ts'
 import { OcicryptError } from './ocicrypt-error.ts'
 
-/** The one cipher of ocicrypt (image-protection.md 1.4). */
+/** The one cipher of ocicrypt (docs/formats/ocicrypt.md). */
 export const LAYER_CIPHER_NAME = 'AES_256_CTR_HMAC_SHA256'
 
-/** Options that stand in the manifest in the clear (image-protection.md 1.3). */
+/** Options that stand in the manifest in the clear (docs/formats/ocicrypt.md). */
 export interface PublicOptions {
   readonly cipher: string
   /** HMAC-SHA-256 of the ciphertext, 32 bytes. */
@@ -15,7 +15,7 @@ export interface PublicOptions {
   readonly nonce?: Uint8Array
 }
 
-/** Options that are wrapped for the recipients (image-protection.md 1.3). Secret. */
+/** Options that are wrapped for the recipients (docs/formats/ocicrypt.md). Secret. */
 export interface PrivateOptions {
   /** Key of cipher and MAC, 32 bytes. */
   readonly symkey: Uint8Array

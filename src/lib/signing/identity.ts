@@ -49,8 +49,8 @@ export interface IdentityMatch {
 }
 
 /**
- * Compares the name inside a signature with the image asked for (image-protection.md 5.4).
- * Names are normalised first. `matchRepoDigestOrExact` makes one concession (5.6): cosign signs
+ * Compares the name inside a signature with the image asked for (docs/formats/signature.md).
+ * Names are normalised first. `matchRepoDigestOrExact` makes one concession: cosign signs
  * names without tag and digest; such a name is compared by repository. It still names the
  * repository, so a signature for another one never passes.
  */

@@ -17,7 +17,7 @@ export const MAX_PAYLOAD: number = 256 * 1024
 
 /**
  * Parses cosign's simple-signing payload as strictly as containers/image does: exactly the known
- * members, none twice (image-protection.md 5.1, 5.4). Call it only after the signature over
+ * members, none twice (docs/formats/signature.md). Call it only after the signature over
  * these bytes was verified. Throws `SIGNATURE_PAYLOAD_INVALID`.
  */
 export function parsePayload(bytes: Uint8Array): SignedPayload {

@@ -44,7 +44,7 @@ const REKOR_SOURCES = [
 ]
 
 /**
- * Parses policy.json (containers-policy.json(5), image-protection.md 5.4) as strictly as
+ * Parses policy.json (containers-policy.json(5), docs/formats/signature.md) as strictly as
  * containers/image: an unknown or doubled member, a missing `default`, an empty array of
  * requirements or an unreadable key makes the whole file invalid. A requirement that is valid
  * but cannot be checked here parses and fails at evaluation. Throws `IMAGE_POLICY_INVALID`.

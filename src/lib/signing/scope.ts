@@ -11,7 +11,7 @@ export interface ScopeMatch {
 
 /**
  * Finds the requirements for an image: full name, repository, its parents, host with port,
- * wildcards of the host without port, "", then `default` (image-protection.md 5.4). The first
+ * wildcards of the host without port, "", then `default` (docs/formats/signature.md). The first
  * that is there wins; nothing is merged.
  */
 export function matchScope(policy: ImagePolicy, reference: Reference): ScopeMatch {

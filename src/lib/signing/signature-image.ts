@@ -27,7 +27,7 @@ export function signatureTag(manifestDigest: string): string {
 }
 
 /**
- * Fetches the payloads of a signature image (image-protection.md 5.1). A payload that cannot be
+ * Fetches the payloads of a signature image (docs/formats/signature.md). A payload that cannot be
  * had is kept with its problem, since one good signature is enough. Throws what `fetch` throws
  * if that has no code (an abort, a defect), and `SIGNATURE_LIMIT` for more than 64 signatures.
  */

@@ -10,7 +10,7 @@ export interface VerificationKey {
   readonly algorithm: SignatureAlgorithm
 }
 
-/** How signatures of one kind of key are checked (image-protection.md 5.1). */
+/** How signatures of one kind of key are checked (docs/formats/signature.md). */
 export interface SignatureAlgorithm {
   readonly name: 'ecdsa-p256' | 'ecdsa-p384' | 'ecdsa-p521' | 'rsa' | 'ed25519'
   /** Hashes tried in order; empty where the algorithm hashes by itself. */

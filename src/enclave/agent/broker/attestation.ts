@@ -39,7 +39,7 @@ export interface AttestationOptions {
 const ATTEMPT = 'attesting to the broker'
 
 /**
- * One RCAR handshake (key-broker.md 1): request, challenge, evidence over nonce and ephemeral key,
+ * One RCAR handshake (CoCo's KBS protocol): request, challenge, evidence over nonce and ephemeral key,
  * token. Throws BrokerError, HttpError, or what the platform throws.
  */
 export async function attest(options: AttestationOptions): Promise<Token> {

@@ -27,7 +27,7 @@ export class BrokerError extends CodedError {
   }
 }
 
-/** Codes for other brokers, which name their refusals by variant only (key-broker.md 1.10). */
+/** Codes for other brokers, which name their refusals by variant only (CoCo's KBS protocol). */
 const VARIANT_CODES: ReadonlyMap<string, string> = new Map([
   ['TokenNotFound', 'KBS_TOKEN_MISSING'],
   ['TokenVerifierError', 'KBS_TOKEN_INVALID'],

@@ -48,7 +48,7 @@ const MAX_RESOURCE = 8 * 1024 * 1024
 /**
  * A client with one key and one token for the life of the process. Handshakes are shared by whoever
  * waits for one. It attests again only where the broker says that the token is missing or no longer
- * good: every other refusal is final (key-broker.md 6.2).
+ * good: every other refusal is final (CoCo's KBS protocol).
  */
 export function createBroker(options: BrokerOptions): Broker {
   return new BrokerClient(options)

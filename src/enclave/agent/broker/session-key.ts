@@ -18,7 +18,7 @@ export function createSessionKey(): SessionKey {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { x, y } = publicKey.export({ format: 'jwk' })
   // Exactly these members: a broker that parses and re-writes the key would drop others and then
-  // hash something else than we did (key-broker.md 1.5).
+  // hash something else than we did (CoCo's KBS protocol).
   const jwk = { kty: 'EC', crv: 'P-256', alg: 'ECDH-ES+A256KW', x, y }
   const teeKey = parseTeeKey(jwk) as EcTeeKey
   return {

@@ -26,8 +26,8 @@ export interface LayerEncryption {
 }
 
 /**
- * Encrypts the compressed bytes of one layer with AES_256_CTR_HMAC_SHA256 (image-protection.md
- * 1.4) under a fresh key and nonce, as a stream; memory does not grow with the layer.
+ * Encrypts the compressed bytes of one layer with AES_256_CTR_HMAC_SHA256 (docs/formats/ocicrypt.md)
+ * under a fresh key and nonce, as a stream; memory does not grow with the layer.
  */
 export function encryptLayer(
   source: AsyncIterable<Uint8Array>,

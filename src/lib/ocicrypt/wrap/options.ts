@@ -1,7 +1,7 @@
 import { toBase64, utf8 } from '#lib/bytes'
 import { LAYER_CIPHER_NAME, type PrivateOptions, type PublicOptions } from '../options.ts'
 
-/** Public options JSON in Go's member order, compact (image-protection.md 1.3). */
+/** Public options JSON in Go's member order, compact (docs/formats/ocicrypt.md). */
 export function encodePublicOptions(options: PublicOptions): Uint8Array {
   const cipheroptions = options.nonce === undefined ? {} : { nonce: toBase64(options.nonce) }
   const hmac = toBase64(options.hmac)

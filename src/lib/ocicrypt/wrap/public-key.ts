@@ -19,8 +19,8 @@ const EC_ALGORITHMS = ['ECDH-ES+A128KW', 'ECDH-ES+A192KW', 'ECDH-ES+A256KW']
 
 /**
  * Parses a recipient's public key: SPKI or PKCS#1 as PEM or DER, or a public JWK whose `alg` may
- * choose among the five key algorithms (default RSA-OAEP and ECDH-ES+A256KW, image-protection.md
- * 2.2). Private keys and certificates are refused: a private key here is a mistake that would
+ * choose among the five key algorithms (default RSA-OAEP and ECDH-ES+A256KW, docs/formats/ocicrypt.md)
+ *. Private keys and certificates are refused: a private key here is a mistake that would
  * otherwise pass unnoticed. Throws `KEY_INVALID`, `KEY_TYPE_UNSUPPORTED`.
  */
 export function parseEncryptionKey(file: Uint8Array): EncryptionKey {

@@ -4,7 +4,7 @@ import type { EncryptionKey } from './public-key.ts'
 
 /**
  * Wraps private options as a JWE for all `keys` at once, content encryption A256GCM: flattened
- * for one recipient, general for several (image-protection.md 2.2).
+ * for one recipient, general for several (docs/formats/ocicrypt.md).
  */
 export async function wrapJwe(
   plaintext: Uint8Array,

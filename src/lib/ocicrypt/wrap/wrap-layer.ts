@@ -23,7 +23,7 @@ export interface LayerRecipients {
 
 /**
  * The annotations of an encrypted layer: those it had, the public options and one wrap list a
- * scheme (image-protection.md 1.2). Throws TypeError without any recipient, and what `wrapPacket`
+ * scheme (docs/formats/ocicrypt.md). Throws TypeError without any recipient, and what `wrapPacket`
  * throws.
  */
 export async function wrapLayer(

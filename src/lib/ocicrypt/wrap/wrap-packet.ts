@@ -11,7 +11,7 @@ export interface WrapPacketOptions extends PacketKeyOptions {
 
 /**
  * Wraps private options for a key-encryption key of the broker: an attestation-agent packet v1,
- * A256GCM, fresh 12-byte iv (image-protection.md 3.1). v1, since it is what every guest reads.
+ * A256GCM, fresh 12-byte iv (docs/formats/ocicrypt.md). v1, since it is what every guest reads.
  * Throws `RESOURCE_URI_INVALID`, `KEK_INVALID`, `KEK_SAMPLE_REFUSED`.
  */
 export function wrapPacket(

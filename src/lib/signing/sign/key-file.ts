@@ -25,7 +25,7 @@ export function isKeyFile(file: Uint8Array): boolean {
 
 /**
  * Writes a private key (PKCS#8 DER) in cosign's format: scrypt makes a key from the passphrase,
- * NaCl secretbox seals (image-protection.md 5.1).
+ * NaCl secretbox seals (docs/formats/signature.md).
  */
 export function sealKeyFile(
   pkcs8: Uint8Array,

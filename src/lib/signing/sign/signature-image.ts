@@ -21,7 +21,7 @@ export interface SignatureImage {
 
 /**
  * Signs a payload and adds the signature to the image's signatures (cosign's tag scheme,
- * image-protection.md 5.1). An earlier signature of the same key over the same payload is
+ * docs/formats/signature.md). An earlier signature of the same key over the same payload is
  * replaced, all others stay. Throws `SIGNATURE_LIMIT` for more than verifiers read.
  */
 export function addSignature(
