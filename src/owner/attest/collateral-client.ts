@@ -30,7 +30,7 @@ export interface PlatformFamily {
 export type Update = 'early' | 'standard'
 
 /**
- * Fetches a whole set (sheet section 4.5). Nothing is believed yet: `verifyCollateralSet` judges.
+ * Fetches a whole set (docs/formats/quote.md, Collateral). Nothing is believed yet: `verifyCollateralSet` judges.
  * Throws AttestError COLLATERAL_NOT_FOUND, COLLATERAL_UNAVAILABLE, or HttpError.
  */
 export async function fetchCollateral(

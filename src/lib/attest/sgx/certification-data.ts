@@ -7,7 +7,7 @@ export const CERTIFICATION_TYPES: readonly number[] = [1, 2, 3, 4, 5]
 /** How the platform is named: in clear, or for the provisioning service alone. */
 const PPID_SIZES: Readonly<Record<number, number>> = { 1: 16, 2: 256, 3: 384 }
 
-/** Certification data as it names a PCK certificate (sheet section 2.3). */
+/** Certification data as it names a PCK certificate (docs/formats/quote.md, Quote). */
 export type CertificationData =
   | {
       readonly kind: 'ppid'

@@ -44,7 +44,7 @@ export interface PckChain extends VerifiedChain {
 const pckChains = /* @__PURE__ */ new Memo<PckChain>(32)
 const signerChains = /* @__PURE__ */ new Memo<VerifiedChain>(32)
 
-/** Verifies a PCK chain, three PEM certificates in any order (sheet section 5, steps 2 and 3). */
+/** Verifies a PCK chain, three PEM certificates in any order (docs/formats/quote.md, Checks). */
 export function verifyPckChain(pem: Uint8Array, anchors: readonly TrustAnchor[]): PckChain {
   const inputs = [pem, ...anchors.map((anchor) => anchor.certificate.raw)]
   return pckChains.get(inputs, () => {
@@ -193,7 +193,7 @@ function parseChain(pem: Uint8Array, code: AttestCode, field: string): Certifica
   }
 }
 
-/** What every certificate of the hierarchy has (sheet section 3.2); throws FormatError. */
+/** What every certificate of the hierarchy has (docs/formats/quote.md, Checks); throws FormatError. */
 function requireProfile(certificate: Certificate): void {
   const name = certificate.subject.commonName ?? 'certificate'
   const invalid = (field: string, found: string): FormatError =>

@@ -7,7 +7,7 @@ import { AttestError } from '../attest-error.ts'
 /** The largest set that is looked at, as JSON. */
 const MAX_COLLATERAL_SIZE = 4 * 1024 * 1024
 
-/** Everything a verifier needs beside the quote and its own trust anchor (sheet section 4). */
+/** Everything a verifier needs beside the quote and its own trust anchor (docs/formats/quote.md, Collateral). */
 export interface Collateral {
   /** Body as served: `{"tcbInfo":…,"signature":…}`. */
   readonly tcbInfo: Uint8Array

@@ -22,7 +22,7 @@ export interface Findings extends GenuineFindings {
 }
 
 /**
- * Steps 1 to 12 of the sheet, section 5. Throws AttestError at the first check that fails;
+ * The checks of docs/formats/quote.md up to the TCB level. Throws AttestError at the first check that fails;
  * `findings` then holds what was read so far.
  */
 export function verifyEvidence(

@@ -90,7 +90,7 @@ interface Dated {
 const qeReports = /* @__PURE__ */ new Memo<true>(64)
 
 /**
- * Steps 1 to 11 of the sheet, section 5, of a quote that was parsed: all that does not depend on
+ * The checks of docs/formats/quote.md, of a quote that was parsed: all that does not depend on
  * its body. Throws AttestError at the first check that fails; `findings` then holds what was
  * read so far.
  */
@@ -250,7 +250,7 @@ function requireQeSignature(quote: ParsedFrame, { leaf, leafKey }: PckChain): vo
   })
 }
 
-/** Without this, a genuine QE report would vouch for any attestation key (sheet section 2.2). */
+/** Without this, a genuine QE report would vouch for any attestation key. */
 function requireBinding({ attestationKey, qeAuthData, qeReport }: ParsedFrame): void {
   const hash = createHash('sha256').update(attestationKey).update(qeAuthData).digest()
   const expected = concat(hash, new Uint8Array(32))

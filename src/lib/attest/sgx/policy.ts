@@ -52,7 +52,7 @@ export interface PolicyCheck {
   readonly failure: AttestError | undefined
 }
 
-/** Compares the facts with every demand, in the order of the sheet (section 5, steps 13 and 14). */
+/** Compares the facts with every demand, in the order of docs/formats/quote.md. */
 export function checkPolicy(subject: PolicySubject, policy: QuotePolicy): PolicyCheck[] {
   const { report } = subject
   const forbidden = FLAGS.PROVISIONKEY | FLAGS.EINITTOKENKEY

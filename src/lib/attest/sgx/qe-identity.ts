@@ -10,7 +10,7 @@ export interface QeLevel extends LevelFacts {
   readonly isvSvn: number
 }
 
-/** QE identity, version 2 (sheet section 4.2). Levels are sorted, highest first. */
+/** QE identity, version 2. Levels are sorted, highest first. */
 export interface QeIdentity {
   /** `QE` for the quoting enclave of SGX. */
   readonly id: string

@@ -14,8 +14,8 @@ import { Memo } from './memo.ts'
 const lists = /* @__PURE__ */ new Memo<Crl>(32)
 
 /**
- * Verifies a CRL against the authority that issued the certificates in question (sheet
- * section 3.4): format, issuer, signature. Dates are not checked yet.
+ * Verifies a CRL against the authority that issued the certificates in question: format, issuer,
+ * signature. Dates are not checked yet.
  */
 export function verifyCrl(
   bytes: Uint8Array,

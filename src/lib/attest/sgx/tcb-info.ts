@@ -37,7 +37,7 @@ export interface TdxTcbInfo {
   readonly moduleIdentities: readonly TdxModuleIdentity[]
 }
 
-/** TCB info, version 3 or 2 (sheet section 4.1). Levels are sorted, highest first. */
+/** TCB info, version 3 or 2. Levels are sorted, highest first. */
 export interface TcbInfo {
   /** `SGX`; other values describe other technologies. Version 2 has SGX alone. */
   readonly id: string

@@ -3,7 +3,7 @@ import type { LevelFacts } from './collateral-fields.ts'
 import type { PckExtension } from './pck-extension.ts'
 import { showComponents, type TcbInfo, type TcbLevel } from './tcb-info.ts'
 
-/** TCB statuses of SGX, best first (sheet section 4.4). */
+/** TCB statuses of SGX, best first. */
 export const TCB_STATUSES = [
   'UpToDate',
   'SWHardeningNeeded',

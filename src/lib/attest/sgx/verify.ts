@@ -57,7 +57,7 @@ export interface QuoteResult {
 }
 
 /**
- * Verifies a quote with its collateral and judges it by a policy (sheet section 5). Checks of
+ * Verifies a quote with its collateral and judges it by a policy (docs/formats/quote.md). Checks of
  * authenticity stop at the first failure; those of the policy are all made. Evidence that
  * fails is a result, not an exception; RangeError for a `now` that is no date.
  */

@@ -41,7 +41,7 @@ export interface TdReport {
   readonly mrServiceTd?: Uint8Array
 }
 
-/** Parses the body of a TDX quote (sheet section 2.4). Throws FormatError. */
+/** Parses the body of a TDX quote (docs/formats/quote.md, Body of TDX). Throws FormatError. */
 export function parseTdReport(bytes: Uint8Array, version: TdReport['version']): TdReport {
   const reader = new Reader(bytes)
   const report: TdReport = {

@@ -49,7 +49,7 @@ const NEEDS_CONFIGURATION: readonly TcbStatus[] = [
 ]
 
 /**
- * Matches a trust domain with TCB info and quoting enclave (sheet section 4.4). Throws AttestError
+ * Matches a trust domain with TCB info and quoting enclave. Throws AttestError
  * TDX_MODULE_MISMATCH, TCB_NOT_SUPPORTED, TCB_STATUS_UNKNOWN.
  */
 export function matchTd(report: TdReport, unmatched: UnmatchedQuote): TdTcbState {
