@@ -1,5 +1,6 @@
 import {
   AttestError,
+  type Collateral,
   FLAGS,
   parseCollateral,
   type QuoteResult,
@@ -32,6 +33,8 @@ export interface AppraiseBasis {
   readonly pin: string
   /** Highest number seen, by `floorsOf` key. */
   floor(key: string): bigint
+  /** Collateral that the broker keeps for platforms that send none. */
+  collateral(quote: Uint8Array): Collateral | undefined
 }
 
 /** Evidence as it came. */
@@ -227,7 +230,9 @@ function verify(input: AppraiseInput, basis: AppraiseBasis): QuoteResult {
   const anchors = basis.roots.map(({ anchor }) => anchor)
   try {
     const quote = fromBase64(string(input.evidence.quote, 'quote', { max: 1_048_576 }), 'quote')
-    const collateral = parseCollateral(input.evidence.collateral)
+    const sent = input.evidence.collateral ?? undefined
+    const kept = sent === undefined ? basis.collateral(quote) : undefined
+    const collateral = kept ?? parseCollateral(sent)
     // Debug and TCB status are the appraise policy's; only what no policy may allow stays here.
     const policy = { allowDebug: true, tcbStatuses: TCB_STATUSES, reportData }
     return verifyQuote({ quote, collateral, anchors, now: new Date(now), policy })

@@ -1,9 +1,11 @@
+import type { Collateral } from '#lib/attest'
 import { toHex } from '#lib/bytes'
 import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { type JsonObject, type JsonValue, string } from '#lib/json'
 import { APPRAISE_DEFAULT, LAUNCH_DEFAULT, type PolicyKind, RELEASE_DEFAULT } from '#lib/policy'
 import type { AppraiseBasis } from './appraise.ts'
 import { type AuditHead, signHead } from './audit.ts'
+import type { CollateralCache } from './collateral-cache.ts'
 import type { BrokerKeys } from './data-dir.ts'
 import {
   type DecisionRecord,
@@ -33,6 +35,8 @@ export interface BrokerParts {
   readonly store: Store
   readonly version: string
   readonly log: Log
+  /** For evidence that carries no collateral. */
+  readonly collateral?: CollateralCache
   /** Milliseconds since 1970. */
   now(): number
 }
@@ -100,6 +104,10 @@ export class Broker implements AppraiseBasis {
   /** A policy in force; `setAt` is undefined for a default. */
   policyText(kind: PolicyKind): { readonly text: string; readonly setAt?: string } {
     return this.#policies.get(kind) ?? { text: DEFAULTS[kind] }
+  }
+
+  collateral(quote: Uint8Array): Collateral | undefined {
+    return this.parts.collateral?.find(quote, this.roots)
   }
 
   floor(key: string): bigint {

@@ -37,6 +37,7 @@ export const commands: readonly Command[] = [
       { flags: '--listen <address>', help: 'ADDRESS:PORT instead of that of kbs init' },
       { flags: '--tls-cert <file>', help: 'certificate chain instead of the own one' },
       { flags: '--tls-key <file>', help: 'key of --tls-cert' },
+      { flags: '--collateral <dir>', help: 'collateral of platforms that send none' },
       { flags: '--insecure-http', help: 'plain HTTP; no enclave of ours will connect' },
     ],
     example: 'enclave-cc kbs serve --data-dir ./kbs',

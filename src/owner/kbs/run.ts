@@ -2,9 +2,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { adminTokenDocument, adminTokenId } from './admin-auth.ts'
 import { Broker, type Log } from './broker.ts'
+import { CollateralCache } from './collateral-cache.ts'
 import { FILES, pinOfCertificate, readKeys } from './data-dir.ts'
+import { KbsError } from './kbs-error.ts'
 import { type RunningServer, startServer } from './server.ts'
 import { openSqliteStore } from './store/sqlite.ts'
+
+/** Milliseconds between two looks at the directory of collateral. */
+const COLLATERAL_INTERVAL = 60_000
 
 /** Options of `runBroker`. */
 export interface RunOptions {
@@ -13,6 +18,8 @@ export interface RunOptions {
   readonly listen?: string
   /** Another certificate than the broker's own. */
   readonly tls?: { readonly key: string; readonly certificate: string }
+  /** Directory of collateral for platforms that send none; read again when it changes. */
+  readonly collateral?: string
   /** Plain HTTP. */
   readonly insecure?: boolean
   readonly version: string
@@ -33,6 +40,7 @@ export interface RunningBroker extends RunningServer {
 export async function runBroker(options: RunOptions): Promise<RunningBroker> {
   const { dataDir, version, log, now } = options
   const keys = await readKeys(dataDir, now())
+  const collateral = options.collateral && (await openCollateral(options.collateral))
   const store = openSqliteStore(join(dataDir, FILES.database), { now })
   try {
     if ((await store.auditHead()) === undefined) {
@@ -42,13 +50,21 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
       const change = { op: 'put-document', kind: 'admin-token', id, document } as const
       await store.commit([change], { event: 'broker-start', broker: keys.config.id })
     }
-    const broker = await Broker.open({ keys, store, version, log, now })
+    const broker = await Broker.open({
+      keys,
+      store,
+      version,
+      log,
+      now,
+      ...(collateral && { collateral }),
+    })
     // Enclaves pin the key that is really served.
     if (options.tls !== undefined) broker.pin = pinOfCertificate(options.tls.certificate)
     const server = await startServer(broker, {
       listen: options.listen ?? keys.config.listen,
       ...(options.insecure === true ? {} : { tls: options.tls ?? keys.tls }),
     })
+    const refreshing = collateral && keepFresh(collateral, log)
     return {
       broker,
       url: server.url,
@@ -57,6 +73,7 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
         broker.pin = pinOfCertificate(tls.certificate)
       },
       async close() {
+        clearInterval(refreshing || undefined)
         await server.close()
         await store.close()
       },
@@ -65,4 +82,27 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
     await store.close()
     throw error
   }
+}
+
+async function openCollateral(directory: string): Promise<CollateralCache> {
+  try {
+    return await CollateralCache.open(directory)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : ''
+    throw new KbsError('KBS_COLLATERAL_UNREADABLE', `reading collateral: ${why}`, { cause })
+  }
+}
+
+/** Looks for changed files now and then, beside the requests and never within one. */
+function keepFresh(collateral: CollateralCache, log: Log): NodeJS.Timeout {
+  const look = async (): Promise<void> => {
+    try {
+      if (await collateral.refresh()) {
+        log('info', { event: 'collateral-reloaded', sets: collateral.size })
+      }
+    } catch (error) {
+      log('warn', { event: 'collateral-unreadable', why: String(error) })
+    }
+  }
+  return setInterval(() => void look(), COLLATERAL_INTERVAL).unref()
 }

@@ -47,6 +47,7 @@ export async function serve(context: CommandContext, input: CommandInput): Promi
   const dataDir = dataDirOf(context, input)
   const listen = input.text('listen')
   const insecure = input.flag('insecure-http')
+  const collateral = input.text('collateral')
   if (insecure)
     context.warn('plain HTTP: no enclave of ours connects, and admin tokens travel in clear')
   const loadTls = () => foreignTls(input)
@@ -56,6 +57,7 @@ export async function serve(context: CommandContext, input: CommandInput): Promi
     ...(listen === undefined ? {} : { listen }),
     ...(tls === undefined ? {} : { tls }),
     insecure,
+    ...(collateral === undefined ? {} : { collateral }),
     version: context.program.version,
     log: (level, fields) => context.log(level, { component: 'kbs', ...fields }),
     now: Date.now,

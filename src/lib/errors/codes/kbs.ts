@@ -156,6 +156,10 @@ export const KBS_CODES = {
     meaning: 'Another broker process uses the same data directory.',
     next: 'stop it first; one broker serves one data directory',
   },
+  KBS_COLLATERAL_UNREADABLE: {
+    meaning: 'The directory of collateral cannot be read.',
+    next: 'check --collateral; enclave-cc collateral fetch or import makes one',
+  },
   KBS_NOT_INITIALISED: {
     meaning: 'The data directory holds no broker.',
     next: 'run kbs init --data-dir DIR first',
