@@ -10,7 +10,7 @@ export interface Counts {
 
 type Source = AsyncIterable<TestEvent>
 
-/** Counts leaves only: a test that holds other tests is not itself one. */
+/** Counts tests. A suite that holds tests is none, unless it fails: its hooks may have, without any of them. */
 // biome-ignore lint/style/noDefaultExport: the test runner loads a reporter by its default export
 export default async function* count(source: Source): AsyncGenerator<string> {
   const counts: Counts = { passed: 0, failed: 0, skipped: [] }

@@ -1,9 +1,18 @@
-import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeOwned, makeRoot, unpackPackages } from './debian.ts'
 import { writeOciImage } from './oci-image.ts'
 
-const KEPT = join(dirname(dirname(import.meta.dirname)), '.bootstrap/busybox')
 const APPLETS = ['cat', 'echo', 'env', 'false', 'grep', 'id', 'kill', 'ls', 'md5sum', 'mount']
 const MORE = [
   'ps',
@@ -20,6 +29,13 @@ const MORE = [
   'hostname',
 ]
 
+// Unpacked once and kept; named by what it was made of, so that a longer list makes another.
+const BUILD = createHash('sha256')
+  .update([...APPLETS, ...MORE].join(' '))
+  .digest('hex')
+  .slice(0, 8)
+const KEPT = join(dirname(dirname(import.meta.dirname)), `.bootstrap/busybox-${BUILD}`)
+
 /** Options of `buildBusyboxImage`. */
 export interface BusyboxImageOptions {
   /** Folder to build in. */
@@ -35,13 +51,19 @@ export interface BusyboxImageOptions {
 /** Builds a small image from Debian's busybox-static: two layers, a user `app` (1000). Returns the digest. */
 export function buildBusyboxImage(options: BusyboxImageOptions): string {
   if (!existsSync(KEPT)) {
-    const fresh = `${KEPT}.new`
-    rmSync(fresh, { recursive: true, force: true })
-    mkdirSync(fresh, { recursive: true })
+    mkdirSync(dirname(KEPT), { recursive: true })
+    const fresh = mkdtempSync(`${KEPT}.new-`)
+    chmodSync(fresh, 0o755)
     makeRoot(fresh)
     unpackPackages(['busybox-static'], fresh)
     for (const name of [...APPLETS, ...MORE]) symlinkSync('busybox', join(fresh, 'usr/bin', name))
-    renameSync(fresh, KEPT)
+    try {
+      renameSync(fresh, KEPT)
+    } catch (error) {
+      // another run was first
+      rmSync(fresh, { recursive: true })
+      if (!existsSync(KEPT)) throw error
+    }
   }
   const own = join(options.work, 'own')
   rmSync(own, { recursive: true, force: true })

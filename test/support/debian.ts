@@ -27,10 +27,18 @@ export function unpackPackages(names: readonly string[], into: string): void {
     mkdirSync(downloads, { mode: 0o755 })
     execFileSync('chmod', ['755', temporary])
     execFileSync('chown', ['_apt', downloads])
-    execFileSync('apt-get', ['download', '-qq', ...names], {
-      cwd: downloads,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    const apt = (...args: string[]): void =>
+      void execFileSync('apt-get', ['-qq', ...args], {
+        cwd: downloads,
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+    try {
+      apt('download', ...names)
+    } catch {
+      // a bare machine has no package index, another one that is too old
+      apt('update')
+      apt('download', ...names)
+    }
     const unpacked = join(temporary, 'unpacked')
     for (const file of readdirSync(downloads)) {
       execFileSync('dpkg-deb', ['--extract', join(downloads, file), unpacked])
