@@ -13,7 +13,7 @@ import {
   TEE_TDX,
 } from '#lib/attest'
 import { FormatError, toHex } from '#lib/bytes'
-import type { Outcome } from '#lib/command'
+import { type Outcome, printable } from '#lib/command'
 import { isCoded } from '#lib/errors'
 import { type Certificate, parseCertificate, splitPem } from '#lib/x509'
 import { readQuoteFile } from './evidence-files.ts'
@@ -170,7 +170,7 @@ function describe(document: Readonly<Record<string, unknown>>): string {
     }
   }
   show(document, '')
-  return lines.join('\n')
+  return lines.map(printable).join('\n')
 }
 
 function time(at: number): string {

@@ -11,7 +11,7 @@ import {
   verifyQuote,
   verifyTdQuote,
 } from '#lib/attest'
-import type { CommandInput, Outcome } from '#lib/command'
+import { type CommandInput, type Outcome, printable } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { readEvidence } from './evidence-files.ts'
 import { readAnchor } from './trust-anchor-file.ts'
@@ -128,5 +128,5 @@ function describe(result: QuoteResult | TdQuoteResult, more: Facts): string {
     )
   }
   if (result.next !== undefined) lines.push(`next: ${result.next}`)
-  return lines.join('\n')
+  return lines.map(printable).join('\n')
 }

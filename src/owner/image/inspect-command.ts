@@ -1,5 +1,5 @@
 import { fromUtf8 } from '#lib/bytes'
-import type { CommandContext, CommandInput, Outcome } from '#lib/command'
+import { type CommandContext, type CommandInput, type Outcome, printable } from '#lib/command'
 import { parseJson } from '#lib/json'
 import { formatPlatform, MAX_MANIFEST_SIZE } from '#lib/oci'
 import { chooseImage } from './choose.ts'
@@ -51,5 +51,5 @@ function describeImage(image: InspectDocument): string {
     lines.push(`signature  ${scheme}, ${stored} (not verified: use image verify)`)
   }
   if (image.signatures.length === 0) lines.push('signature  none')
-  return lines.join('\n')
+  return lines.map(printable).join('\n')
 }

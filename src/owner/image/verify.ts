@@ -1,4 +1,5 @@
 import { toBase64, utf8 } from '#lib/bytes'
+import { printable } from '#lib/command'
 import { codeRow } from '#lib/errors'
 import { formatReference, type Platform } from '#lib/oci'
 import {
@@ -89,5 +90,5 @@ export function verdictText(document: VerifyDocument): string {
     if (!ok && actual) lines.push(`    found:    ${actual}`)
   }
   if (document.next !== undefined) lines.push(`next: ${document.next}`)
-  return lines.join('\n')
+  return lines.map(printable).join('\n')
 }

@@ -1,7 +1,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromUtf8, toHex } from '#lib/bytes'
-import type { CommandContext, CommandInput, Outcome } from '#lib/command'
+import { type CommandContext, type CommandInput, type Outcome, printable } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { parseResourceUri, type ResourceName } from '#lib/initdata'
 import {
@@ -299,7 +299,7 @@ function measurementFlags(input: CommandInput): JsonObject {
 
 function table(answer: JsonValue, columns: readonly string[]): Outcome {
   const rows = array(answer, 'list').map((row) =>
-    columns.map((column) => String(object(row, 'row')[column] ?? '-')),
+    columns.map((column) => printable(String(object(row, 'row')[column] ?? '-'))),
   )
   const all = [columns.map((c) => c.toUpperCase()), ...rows]
   const widths = columns.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)))

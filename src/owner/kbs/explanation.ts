@@ -1,3 +1,4 @@
+import { printable } from '#lib/command'
 import { array, type JsonObject, object, string, strings } from '#lib/json'
 
 /** A decision as people read it: what, why, by which rule, and what to do. */
@@ -22,5 +23,5 @@ export function explanation(record: JsonObject): string {
     lines.push(`closest reference ${string(closest.name, 'name')}: differs in ${differs}`)
   }
   if (text('next') !== '') lines.push(`next: ${text('next')}`)
-  return lines.join('\n')
+  return lines.map(printable).join('\n')
 }
