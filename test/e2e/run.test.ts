@@ -199,6 +199,17 @@ test('logs -f of a container with --rm shows its last words', async () => {
   refused(await world.cli(['logs', id]), 'CONTAINER_NOT_FOUND', 1)
 })
 
+test('a command whose output nobody reads any more ends without words', async () => {
+  const id = await detached('server')
+  const follower = new Running(['logs', '-f', id])
+  await follower.says('running')
+  follower.child.stdout?.destroy()
+  await world.ok(['kill', '-s', 'HUP', id])
+  assert.equal(await follower.ended, 141)
+  assert.equal(follower.stderr, '')
+  await world.ok(['rm', '-f', id])
+})
+
 test('stop begins with the signal that the image names', async () => {
   const id = await detached('int')
   await until(async () => (await output(id)).includes('running'), 'the program')

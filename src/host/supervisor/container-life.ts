@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { CodedError } from '#lib/errors'
 import type { ControlHandlers } from './control.ts'
 import type { ContainerRecord } from './record.ts'
@@ -23,11 +24,11 @@ export interface RunningProgram {
 export class ContainerLife implements ControlHandlers {
   /** Aborted where the container is to end; while it starts, that gives the start up. */
   readonly signal: AbortSignal
-  /** Resolves when its program has ended. */
-  readonly over: Promise<void>
+  /** Aborted when its program has ended. */
+  readonly over: AbortSignal
   readonly #abort: AbortController
   readonly #store: ContainerStore
-  readonly #over = Promise.withResolvers<void>()
+  readonly #over = new AbortController()
   readonly #gone = Promise.withResolvers<number>()
   #record: ContainerRecord
   #program: RunningProgram | undefined
@@ -39,7 +40,7 @@ export class ContainerLife implements ControlHandlers {
     this.#record = record
     this.#abort = abort
     this.signal = abort.signal
-    this.over = this.#over.promise
+    this.over = this.#over.signal
   }
 
   get record(): ContainerRecord {
@@ -73,12 +74,12 @@ export class ContainerLife implements ControlHandlers {
 
   /** Its program has ended. */
   end(): void {
-    this.#over.resolve()
+    this.#over.abort()
   }
 
   /** Nothing is left of it; who waited learns its exit code. */
   leave(exitCode: number): void {
-    this.#over.resolve()
+    this.#over.abort()
     this.#gone.resolve(exitCode)
   }
 
@@ -127,12 +128,11 @@ export class ContainerLife implements ControlHandlers {
   }
 
   async #overWithin(ms: number): Promise<boolean> {
-    const late = Promise.withResolvers<false>()
-    const timer = setTimeout(() => late.resolve(false), ms)
     try {
-      return await Promise.race([this.over.then(() => true), late.promise])
-    } finally {
-      clearTimeout(timer)
+      await delay(ms, undefined, { signal: this.over })
+      return false
+    } catch {
+      return true
     }
   }
 }

@@ -79,7 +79,7 @@ async function runToEnd(
     const sent = channel.send({ event: 'output', stream, data: toBase64(data) })
     // A command that does not read slows the program down, as a pipe would; what is left when the
     // program has ended is at most what the pipes hold.
-    await Promise.race([sent, life.over])
+    await cancellable(sent, life.over).catch(() => {})
   }
   const step = (name: string): void => void channel.send({ event: 'progress', step: name })
 
