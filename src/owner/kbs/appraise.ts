@@ -19,6 +19,7 @@ import {
 } from '#lib/initdata'
 import { type JsonObject, type JsonValue, string } from '#lib/json'
 import { type AppraiseRequest, type EnclaveFacts, evaluate } from '#lib/policy'
+import { collateralFloors } from './collateral-floors.ts'
 import { ALLOWED, type Claim, type Verdict } from './decision.ts'
 import { closestReference, matchReference, type Reference } from './reference.ts'
 import { isTrusted, type Root, scopesOf } from './root.ts'
@@ -31,7 +32,7 @@ export interface AppraiseBasis {
   readonly policy: string
   /** SPKI pin of this broker's TLS key. */
   readonly pin: string
-  /** Highest number seen, by `floorsOf` key. */
+  /** Highest number seen or kept, by name of `collateralFloors`. */
   floor(key: string): bigint
   /** Collateral that the broker keeps for platforms that send none. */
   collateral(quote: Uint8Array): Collateral | undefined
@@ -290,18 +291,17 @@ function subjectOf({ mrEnclave }: QuoteResult): string {
   return mrEnclave === null ? 'evidence that cannot be read' : `an enclave that claims ${mrEnclave}`
 }
 
-// Per issuer: numbers that only ever grow where the collateral is not an old copy.
 function floorsOf(evidence: VerifiedEvidence): ReadonlyMap<string, bigint> {
-  const root = evidence.anchor.keyId.slice(0, 16)
   const number = (hex: string): bigint => BigInt(`0x${hex === '' ? '0' : hex}`)
-  return new Map([
-    // Not by family of platforms: an issuer counts for all of them, and the old TCB info of a family
-    // that was not seen before would pass as new.
-    [`tcbInfoNumber:${root}`, BigInt(evidence.tcbInfoNumber)],
-    [`qeIdentityNumber:${root}`, BigInt(evidence.qeIdentityNumber)],
-    [`pckCrlNumber:${root}:${evidence.ca}`, number(evidence.pckCrlNumber)],
-    [`rootCrlNumber:${root}`, number(evidence.rootCrlNumber)],
-  ])
+  return collateralFloors(
+    { root: evidence.anchor.keyId, ca: evidence.ca },
+    {
+      tcbInfo: BigInt(evidence.tcbInfoNumber),
+      qeIdentity: BigInt(evidence.qeIdentityNumber),
+      pckCrl: number(evidence.pckCrlNumber),
+      rootCrl: number(evidence.rootCrlNumber),
+    },
+  )
 }
 
 function expectedMeasurements(references: readonly Reference[]): string[] {

@@ -111,7 +111,10 @@ export class Broker implements AppraiseBasis {
   }
 
   floor(key: string): bigint {
-    return this.#floors.get(key) ?? 0n
+    const seen = this.#floors.get(key) ?? 0n
+    // What the owner has fetched was seen too: a node must not do better by sending older collateral.
+    const kept = this.parts.collateral?.floor(key, this.roots) ?? 0n
+    return kept > seen ? kept : seen
   }
 
   /** Applies changes durably, with their line in the audit log, then lets them take effect. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import {
   COLLATERAL_FILES,
   type Collateral,
+  type CollateralFacts,
   type CollateralSet,
   claimedAuthority,
   collateralFacts,
@@ -12,7 +13,16 @@ import {
 } from '#lib/attest'
 import { toHex } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
+import { collateralFloors } from './collateral-floors.ts'
 import type { Root } from './root.ts'
+
+interface Index {
+  readonly roots: readonly Root[]
+  readonly sets: ReadonlyMap<string, Collateral>
+  readonly floors: ReadonlyMap<string, bigint>
+}
+
+const NOTHING: Index = { roots: [], sets: new Map(), floors: new Map() }
 
 /** Larger files are no collateral; they are left out. */
 const MAX_FILE = 1024 * 1024
@@ -27,10 +37,7 @@ export class CollateralCache {
   readonly #directory: string
   #sets: readonly CollateralSet[] = []
   #stamp = ''
-  #index: { readonly roots: readonly Root[]; readonly sets: ReadonlyMap<string, Collateral> } = {
-    roots: [],
-    sets: new Map(),
-  }
+  #index: Index = NOTHING
 
   private constructor(directory: string) {
     this.#directory = directory
@@ -60,42 +67,67 @@ export class CollateralCache {
     }
     this.#sets = sets
     this.#stamp = stamp
-    this.#index = { roots: [], sets: new Map() }
+    this.#index = NOTHING
     return true
   }
 
   /** The collateral for a quote under one of the roots, or undefined. */
   find(quote: Uint8Array, roots: readonly Root[]): Collateral | undefined {
     if (this.#sets.length === 0) return undefined
-    if (this.#index.roots !== roots) this.#index = { roots, sets: indexOf(this.#sets, roots) }
+    const { sets } = this.#indexFor(roots)
     try {
       const { fmspc, ca } = claimedAuthority(parseQuote(quote).certificationData)
-      return this.#index.sets.get(`${toHex(fmspc)} ${ca}`)
+      return sets.get(`${toHex(fmspc)} ${ca}`)
     } catch (error) {
       if (isCoded(error)) return undefined
       throw error
     }
   }
+
+  /** The highest number of this name (`collateralFloors`) in genuine sets, also expired ones. */
+  floor(name: string, roots: readonly Root[]): bigint {
+    return this.#indexFor(roots).floors.get(name) ?? 0n
+  }
+
+  #indexFor(roots: readonly Root[]): Index {
+    if (this.#index.roots !== roots) this.#index = indexOf(this.#sets, roots)
+    return this.#index
+  }
 }
 
-function indexOf(
-  sets: readonly CollateralSet[],
-  roots: readonly Root[],
-): ReadonlyMap<string, Collateral> {
-  const anchors: readonly TrustAnchor[] = roots.map(({ anchor }) => anchor)
-  const index = new Map<string, Collateral>()
-  for (const set of sets) {
-    try {
-      const { tee, fmspc, ca } = collateralFacts(set, anchors)
-      if (tee !== 'sgx') continue
+function indexOf(kept: readonly CollateralSet[], roots: readonly Root[]): Index {
+  const sets = new Map<string, Collateral>()
+  const floors = new Map<string, bigint>()
+  // One root at a time, since numbers are its own.
+  for (const { anchor } of roots) {
+    for (const set of kept) {
+      const facts = factsUnder(set, anchor)
+      if (facts?.tee !== 'sgx') continue
       const { pckCrlIssuerChain: _, pckCertChain: __, ...collateral } = set
-      index.set(`${fmspc} ${ca}`, collateral)
-    } catch (error) {
-      // Of another root, or damaged: as if it were not there.
-      if (!isCoded(error)) throw error
+      sets.set(`${facts.fmspc} ${facts.ca}`, collateral)
+      const numbers = {
+        tcbInfo: BigInt(facts.tcbInfoNumber),
+        qeIdentity: BigInt(facts.qeIdentityNumber),
+        pckCrl: facts.pckCrlNumber,
+        rootCrl: facts.rootCrlNumber,
+      }
+      const issuer = { root: anchor.keyId, ca: facts.ca }
+      for (const [name, value] of collateralFloors(issuer, numbers)) {
+        if (value > (floors.get(name) ?? 0n)) floors.set(name, value)
+      }
     }
   }
-  return index
+  return { roots, sets, floors }
+}
+
+function factsUnder(set: CollateralSet, anchor: TrustAnchor): CollateralFacts | undefined {
+  try {
+    return collateralFacts(set, [anchor])
+  } catch (error) {
+    // Of another root, or damaged: as if it were not there.
+    if (isCoded(error)) return undefined
+    throw error
+  }
 }
 
 async function setDirectories(directory: string): Promise<string[]> {
