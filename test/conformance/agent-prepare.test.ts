@@ -6,7 +6,7 @@ import { duplexPair } from 'node:stream'
 import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { concat, fromUtf8, utf8 } from '#lib/bytes'
-import { createInitiator } from '#lib/handover'
+import { createInitiator, reportForm } from '#lib/handover'
 import type { Transport } from '#lib/http'
 import { initDataDigest } from '#lib/initdata'
 import { object, parseJson } from '#lib/json'
@@ -563,7 +563,7 @@ async function handover(
     debug: false,
   })
   const init = createInitiator({
-    tee: openSimTee(inside),
+    form: reportForm(openSimTee(inside)),
     launchId,
     peer: { mrSigner: SIGNER, isvProdId: 1, minIsvSvn: 1 },
   })

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair } from 'node:stream'
 import { utf8 } from '#lib/bytes'
-import { createResponder, type HandoverLayer } from '#lib/handover'
+import { createResponder, type HandoverLayer, reportForm } from '#lib/handover'
 import { encodeLaunchConfig, type LaunchConfig } from '#lib/launch'
 import { spoolLayer, unpackLayer } from '#lib/layer'
 import { type EnclaveManifest, manifestBytes } from '#lib/manifest'
@@ -169,7 +169,7 @@ export async function startInit(spool: string): Promise<TestInit> {
   const agentSecs = { mrEnclave: new Uint8Array(32).fill(9), mrSigner: agentSigner, isvProdId: 1 }
   const agentServed = platform.serve(far, { ...common, ...agentSecs })
   const responder = createResponder({
-    tee: openSimTee(near),
+    form: reportForm(openSimTee(near)),
     peer: { mrEnclave },
     initDataDigest: sha256(INIT_DATA),
     now: () => performance.now(),

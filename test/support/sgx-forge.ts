@@ -122,6 +122,8 @@ export interface ForgeParts {
   qeReport: ReportBody
   body: ReportBody
   vendor: Uint8Array
+  /** 20 bytes: QE_ID and zeros. */
+  userData: Uint8Array
   authData: Uint8Array
   /** x‖y in the quote. */
   attestationKey: Uint8Array
@@ -161,7 +163,7 @@ export function forge(edit: (parts: ForgeParts) => void = () => {}): VerifyQuote
   const pem = (names: readonly CertificateName[]): Uint8Array =>
     utf8(encodeChain(...names.map((name) => certificates[name])))
   const qeReport = encodeReportBody(parts.qeReport)
-  const head = { qeSvn: 8, pceSvn: 13, qeVendorId: parts.vendor, userData: new Uint8Array(20) }
+  const head = { qeSvn: 8, pceSvn: 13, qeVendorId: parts.vendor, userData: parts.userData }
   const quote = encodeQuote({
     ...head,
     version: 3,
@@ -318,6 +320,7 @@ function defaults(): ForgeParts {
     }),
     body: reportBody(),
     vendor: fromHex(INTEL_QE_VENDOR_ID, 'vendor'),
+    userData: new Uint8Array(20),
     authData,
     attestationKey: KEYS.attestation.point,
     quoteSigner: 'attestation',

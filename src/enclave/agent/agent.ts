@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Tee } from '#lib/attest'
 import { fromUtf8, toBase64, utf8, Writer } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
-import { createResponder, type Responder, wipePayload } from '#lib/handover'
+import { createResponder, type Responder, reportForm, wipePayload } from '#lib/handover'
 import type { Transport } from '#lib/http'
 import { parseResourceUri } from '#lib/initdata'
 import { object, optional, parseJson, string } from '#lib/json'
@@ -127,7 +127,7 @@ class AgentProgram implements Agent {
         clock,
       })
       const responder = createResponder({
-        tee,
+        form: reportForm(tee),
         peer: configuration.initPin,
         initDataDigest: configuration.initDataDigest,
         now: progress,

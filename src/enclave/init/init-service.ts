@@ -1,5 +1,11 @@
 import type { Tee } from '#lib/attest'
-import { type AgentPin, createInitiator, type Initiator, wipePayload } from '#lib/handover'
+import {
+  type AgentPin,
+  createInitiator,
+  type Initiator,
+  reportForm,
+  wipePayload,
+} from '#lib/handover'
 import { parseLaunchConfig } from '#lib/launch'
 import type { InitHandlers } from '#protocol/agent'
 import type { Container, ContainerOptions } from './container.ts'
@@ -98,7 +104,7 @@ export function createInitService(options: InitServiceOptions): InitService {
       const { pin: peer } = state
       return step(async () => {
         if (launchId.length !== 32) throw outOfOrder('begin')
-        const initiator = createInitiator({ tee: options.tee, launchId, peer })
+        const initiator = createInitiator({ form: reportForm(options.tee), launchId, peer })
         return [{ at: 'handover', initiator }, { message: await initiator.begin() }]
       })
     },

@@ -10,6 +10,7 @@ import {
   type HandoverError,
   type InitPin,
   type LaunchOffer,
+  reportForm,
 } from './index.ts'
 import { encodeMessage, encodeOffer, parseMessage, parseOffer } from './message.ts'
 
@@ -57,14 +58,14 @@ interface Setup {
 function setup(options: Setup = {}) {
   const clock = { now: 0 }
   const responder = createResponder({
-    tee: options.agentTee ?? machine.tee({ ...AGENT, ...options.agent }),
+    form: reportForm(options.agentTee ?? machine.tee({ ...AGENT, ...options.agent })),
     peer: options.initPin ?? INIT_PIN,
     initDataDigest: DIGEST,
     now: () => clock.now,
   })
   const initiator = (launchId: Uint8Array) =>
     createInitiator({
-      tee: options.initTee ?? machine.tee({ ...INIT, ...options.init }),
+      form: reportForm(options.initTee ?? machine.tee({ ...INIT, ...options.init })),
       launchId,
       peer: options.agentPin ?? AGENT_PIN,
     })
@@ -286,7 +287,10 @@ test('an edited container name in the offer is noticed', async () => {
     if (n !== 2) return m
     const message = parseMessage(m)
     assert.ok(message.type === 2)
-    const b2 = encodeOffer({ ...parseOffer(message.b2), containerId: 'cX' })
+    const b2 = encodeOffer({
+      ...parseOffer(message.b2, { code: 1, targetInfoSize: 512 }),
+      containerId: 'cX',
+    })
     return encodeMessage({ ...message, b2 })
   })
   assert.equal(reason(error), 'the report is about another conversation')

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { concat, equalBytes, utf8 } from '#lib/bytes'
+import type { EvidenceForm, Self } from './form.ts'
 import { HandoverError, refused } from './handover-error.ts'
 import {
   encodeHello,
@@ -13,14 +14,7 @@ import {
   SESSION_LENGTH,
 } from './message.ts'
 import { type HandoverPayload, parsePayload } from './payload.ts'
-import {
-  type AgentPin,
-  checkAgent,
-  checkEvidence,
-  type HandoverTee,
-  readSelf,
-  type Self,
-} from './peer.ts'
+import { type AgentPin, checkAgent, checkEvidence, checkSamePlatform } from './peer.ts'
 import {
   agentReportData,
   directionKey,
@@ -39,7 +33,8 @@ import { type KeyPair, keyPair, sharedSecret, X25519_LENGTH } from './x25519.ts'
 
 /** Options of `createInitiator`. */
 export interface InitiatorOptions {
-  readonly tee: HandoverTee
+  /** How this program proves itself; a constant of it. */
+  readonly form: EvidenceForm
   /** 32 bytes from the host; worth nothing to anyone but the init that its agent expects. */
   readonly launchId: Uint8Array
   readonly peer: AgentPin
@@ -105,14 +100,15 @@ class InitiatorMachine implements Initiator {
   async begin(): Promise<Uint8Array> {
     if (this.#state.at !== 'new') throw outOfOrder()
     return this.#step(async () => {
-      const { tee, launchId, random = randomBytes } = this.#options
-      const self = await readSelf(tee)
+      const { form, launchId, random = randomBytes } = this.#options
+      const self = await form.self()
       const nonce = random(NONCE_LENGTH)
       const secret = random(X25519_LENGTH)
       const pair = keyPair(secret)
       secret.fill(0)
       const { publicKey } = pair
-      const m1 = encodeHello({ launchId, nonce, publicKey, targetInfo: self.targetInfo })
+      const hello = { launchId, nonce, publicKey, targetInfo: self.targetInfo }
+      const m1 = encodeHello(form.code, hello)
       this.#state = { at: 'hello', self, pair, t1: transcript1(m1) }
       return encodeMessage({ type: 1, m1 })
     })
@@ -132,16 +128,18 @@ class InitiatorMachine implements Initiator {
     { self, pair, t1 }: AfterHello,
     { b2, evidence }: Message & { type: 2 },
   ): Promise<Uint8Array> {
-    const { tee, peer } = this.#options
-    const offer = parseOffer(new Uint8Array(b2))
+    const { form, peer } = this.#options
+    const offer = parseOffer(new Uint8Array(b2), form)
     const reportData = agentReportData(t1, b2)
-    const agent = await checkEvidence(tee, self, evidence, offer.targetInfo, reportData)
-    checkAgent(agent, peer)
-    if (!equalBytes(concat(offer.initDataDigest, new Uint8Array(32)), self.report.configId)) {
+    const agent = await checkEvidence(form, self, evidence, offer.targetInfo, reportData)
+    checkAgent(agent.body, peer)
+    if (!equalBytes(concat(offer.initDataDigest, new Uint8Array(32)), self.body.configId)) {
       throw refused('the offer names other init-data')
     }
     const t2 = transcript2(t1, b2, evidence)
-    const own = await tee.report(offer.targetInfo, initReportData(t2))
+    const ownData = initReportData(t2)
+    const own = await form.make(offer.targetInfo, ownData)
+    await checkSamePlatform(form, own, ownData, agent)
     const prk = extract(t2, sharedSecret(pair.privateKey, offer.publicKey))
     const proof = proofOf(prk, t2, own)
     const t3 = transcript3(t2, own, proof)

@@ -1,13 +1,11 @@
-import { REPORT_SIZE, TARGET_INFO_SIZE } from '#lib/attest'
 import { FormatError, fromUtf8, Reader, utf8, Writer } from '#lib/bytes'
+import { type EvidenceForm, MAX_EVIDENCE } from './form.ts'
 import { X25519_LENGTH } from './x25519.ts'
 
 /** Bytes of a launch id. */
 export const LAUNCH_ID_LENGTH = 32
 /** Bytes of a nonce. */
 export const NONCE_LENGTH = 32
-/** Form of the evidence, a measured constant: 1 local reports. 2 is kept for quotes. */
-export const FORM_REPORT = 1
 /** Bytes of a session tag: the first of T2. It routes a message and proves nothing. */
 export const SESSION_LENGTH = 16
 
@@ -83,13 +81,13 @@ function readMessage(r: Reader, type: number): Message {
       return {
         type,
         b2: r.lengthPrefixed('B2', 4096),
-        evidence: r.lengthPrefixed('E_A', REPORT_SIZE),
+        evidence: r.lengthPrefixed('E_A', MAX_EVIDENCE),
       }
     case 3:
       return {
         type,
         session: r.bytes(SESSION_LENGTH, 'session'),
-        evidence: r.lengthPrefixed('E_I', REPORT_SIZE),
+        evidence: r.lengthPrefixed('E_I', MAX_EVIDENCE),
         proof: r.bytes(PROOF_LENGTH, 'F'),
       }
     case 4:
@@ -102,9 +100,9 @@ function readMessage(r: Reader, type: number): Message {
 }
 
 /** M1 = form ‖ launchId ‖ N_I ‖ X_I ‖ e(TI_I). */
-export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
+export function encodeHello(form: EvidenceForm['code'], hello: Hello): Uint8Array<ArrayBuffer> {
   return new Writer()
-    .u8(FORM_REPORT)
+    .u8(form)
     .bytes(hello.launchId)
     .bytes(hello.nonce)
     .bytes(hello.publicKey)
@@ -113,16 +111,16 @@ export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
 }
 
 /** Parses M1; another form than ours is refused. */
-export function parseHello(m1: Uint8Array): Hello {
+export function parseHello(m1: Uint8Array, form: FormShape): Hello {
   const r = new Reader(m1)
-  if (r.u8('form') !== FORM_REPORT) {
+  if (r.u8('form') !== form.code) {
     throw new FormatError('FORMAT_INVALID', 'form', 0, 'is not the one of this enclave')
   }
   const hello = {
     launchId: r.bytes(LAUNCH_ID_LENGTH, 'launch id'),
     nonce: r.bytes(NONCE_LENGTH, 'N_I'),
     publicKey: r.bytes(X25519_LENGTH, 'X_I'),
-    targetInfo: r.lengthPrefixed('TI_I', TARGET_INFO_SIZE),
+    targetInfo: readTargetInfo(r, 'TI_I', form),
   }
   r.end('M1')
   return hello
@@ -142,13 +140,13 @@ export function encodeOffer(offer: Offer): Uint8Array<ArrayBuffer> {
 }
 
 /** Parses B2. */
-export function parseOffer(b2: Uint8Array): Offer {
+export function parseOffer(b2: Uint8Array, form: FormShape): Offer {
   const r = new Reader(b2)
   const text = (field: string) => fromUtf8(r.lengthPrefixed(field, MAX_NAME), field)
   const offer = {
     nonce: r.bytes(NONCE_LENGTH, 'N_A'),
     publicKey: r.bytes(X25519_LENGTH, 'X_A'),
-    targetInfo: r.lengthPrefixed('TI_A', TARGET_INFO_SIZE),
+    targetInfo: readTargetInfo(r, 'TI_A', form),
     podId: text('pod id'),
     containerId: text('container id'),
     manifestDigest: text('manifest digest'),
@@ -156,6 +154,16 @@ export function parseOffer(b2: Uint8Array): Offer {
   }
   r.end('B2')
   return offer
+}
+
+/** What of a form the layout of messages depends on. */
+export type FormShape = Pick<EvidenceForm, 'code' | 'targetInfoSize'>
+
+function readTargetInfo(r: Reader, field: string, { targetInfoSize }: FormShape): Uint8Array {
+  const targetInfo = r.lengthPrefixed(field, targetInfoSize)
+  if (targetInfo.length === targetInfoSize) return targetInfo
+  const found = `has ${targetInfo.length} bytes, not ${targetInfoSize}`
+  throw new FormatError('FORMAT_INVALID', field, r.offset, found)
 }
 
 function rest(r: Reader, field: string): Uint8Array {

@@ -1,17 +1,7 @@
-import {
-  encodeTargetInfo,
-  FLAGS,
-  parseReport,
-  parseTargetInfo,
-  type Report,
-  type Tee,
-  targetInfoOf,
-} from '#lib/attest'
-import { equalBytes, equalSecret } from '#lib/bytes'
+import { FLAGS, type ReportBody } from '#lib/attest'
+import { equalBytes } from '#lib/bytes'
+import type { Evidence, EvidenceForm, Self } from './form.ts'
 import { refused } from './handover-error.ts'
-
-/** What a handover needs of the platform. */
-export type HandoverTee = Pick<Tee, 'targetInfo' | 'report' | 'verifyReport'>
 
 /** Who init accepts as its agent: pinned in init's manifest. */
 export interface AgentPin {
@@ -30,20 +20,8 @@ export interface InitPin {
   readonly allowDebug?: boolean
 }
 
-/** This enclave's own identity, as the platform reports it. */
-export interface Self {
-  readonly targetInfo: Uint8Array
-  readonly report: Report
-}
-
-/** Asks the platform who we are. */
-export async function readSelf(tee: HandoverTee): Promise<Self> {
-  const targetInfo = await tee.targetInfo()
-  return { targetInfo, report: parseReport(await tee.report(targetInfo, new Uint8Array(64))) }
-}
-
 /** Refuses an agent that the pin does not name. */
-export function checkAgent(report: Report, pin: AgentPin): void {
+export function checkAgent(report: ReportBody, pin: AgentPin): void {
   if (!equalBytes(report.mrSigner, pin.mrSigner)) throw refused('the agent has another signer')
   if (report.isvProdId !== pin.isvProdId) throw refused('the agent is another product')
   if (report.isvSvn < pin.minIsvSvn) throw refused('the agent is too old')
@@ -51,16 +29,17 @@ export function checkAgent(report: Report, pin: AgentPin): void {
 }
 
 /** Refuses an init that the pin does not name. */
-export function checkInit(report: Report, pin: InitPin): void {
+export function checkInit(report: ReportBody, pin: InitPin): void {
   if (!equalBytes(report.mrEnclave, pin.mrEnclave)) throw refused('init has another measurement')
   checkFlags(report.flags, pin.allowDebug ?? false)
 }
 
-/** Refuses early, before we make a report for whoever asks: the same checks come again on the evidence. */
-export function checkInitTarget(targetInfo: Uint8Array, pin: InitPin): void {
-  const target = parseTargetInfo(targetInfo)
-  if (!equalBytes(target.mrEnclave, pin.mrEnclave)) throw refused('TI_I names another enclave')
-  checkFlags(target.flags, pin.allowDebug ?? false)
+/** Refuses early, before we make evidence for whoever asks: the same checks come again on the evidence. */
+export function checkInitTarget(form: EvidenceForm, targetInfo: Uint8Array, pin: InitPin): void {
+  form.checkTarget(targetInfo, (target) => {
+    if (!equalBytes(target.mrEnclave, pin.mrEnclave)) throw refused('TI_I names another enclave')
+    checkFlags(target.flags, pin.allowDebug ?? false)
+  })
 }
 
 /**
@@ -68,24 +47,28 @@ export function checkInitTarget(targetInfo: Uint8Array, pin: InitPin): void {
  * this very conversation, by the enclave that TARGETINFO names, under our own init-data.
  */
 export async function checkEvidence(
-  tee: HandoverTee,
+  form: EvidenceForm,
   self: Self,
   evidence: Uint8Array,
   targetInfo: Uint8Array,
   reportData: Uint8Array,
-): Promise<Report> {
-  if (!(await tee.verifyReport(evidence))) throw refused('the report was not made for us here')
-  const report = parseReport(evidence)
-  if (!equalSecret(report.reportData, reportData)) {
-    throw refused('the report is about another conversation')
-  }
-  if (!equalBytes(encodeTargetInfo(targetInfoOf(report)), targetInfo)) {
-    throw refused('TARGETINFO is not that of the reporting enclave')
-  }
-  if (!equalBytes(report.configId, self.report.configId)) {
+): Promise<Evidence> {
+  const found = await form.check(self, evidence, targetInfo, reportData)
+  if (!equalBytes(found.body.configId, self.body.configId)) {
     throw refused('the peer has other init-data')
   }
-  return report
+  return found
+}
+
+/** Refuses evidence that two machines made: each is genuine, but one conversation has one machine. */
+export async function checkSamePlatform(
+  form: EvidenceForm,
+  own: Uint8Array,
+  reportData: Uint8Array,
+  peer: Evidence,
+): Promise<void> {
+  const platform = await form.platformOf(own, reportData)
+  if (!equalBytes(platform, peer.platform)) throw refused('the evidence is of two platforms')
 }
 
 function checkFlags(flags: bigint, allowDebug: boolean): void {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { concat, copyOf, equalBytes, equalSecret, fromUtf8, toHex } from '#lib/bytes'
+import type { EvidenceForm, Self } from './form.ts'
 import { HandoverError, refused } from './handover-error.ts'
 import {
   encodeMessage,
@@ -17,10 +18,8 @@ import {
   checkEvidence,
   checkInit,
   checkInitTarget,
-  type HandoverTee,
+  checkSamePlatform,
   type InitPin,
-  readSelf,
-  type Self,
 } from './peer.ts'
 import {
   agentReportData,
@@ -52,7 +51,8 @@ export interface LaunchOffer {
 
 /** Options of `createResponder`. */
 export interface ResponderOptions {
-  readonly tee: HandoverTee
+  /** How this program proves itself; a constant of it. */
+  readonly form: EvidenceForm
   readonly peer: InitPin
   /** SHA-256 of the init-data, 32 bytes. */
   readonly initDataDigest: Uint8Array
@@ -112,6 +112,9 @@ interface Session {
   readonly hello: Hello
   readonly pair: KeyPair
   readonly t2: Transcript
+  /** Our own evidence and what it is over. */
+  readonly own: Uint8Array
+  readonly ownData: Uint8Array
 }
 
 /** Creates the agent's side. */
@@ -177,13 +180,13 @@ class ResponderMachine implements Responder {
   async #onHello(m1: Uint8Array): Promise<Uint8Array> {
     // Kept past this call, while the buffer of the frame is not ours.
     const bytes = new Uint8Array(m1)
-    const hello = parseHello(bytes)
+    const hello = parseHello(bytes, this.#options.form)
     const launch = this.#launches.get(toHex(hello.launchId))
     if (launch === undefined) {
       throw new HandoverError('HANDOVER_UNKNOWN', 'starting a handover: no such launch')
     }
     requireNew(launch)
-    checkInitTarget(hello.targetInfo, this.#options.peer)
+    checkInitTarget(this.#options.form, hello.targetInfo, this.#options.peer)
     if (this.#halfOpen() >= MAX_HALF_OPEN) {
       throw new HandoverError('HANDOVER_BUSY', 'starting a handover: too many are half open')
     }
@@ -196,7 +199,7 @@ class ResponderMachine implements Responder {
   }
 
   async #open(launch: Launch, hello: Hello, t1: Transcript): Promise<Uint8Array> {
-    const { tee, initDataDigest } = this.#options
+    const { form, initDataDigest } = this.#options
     const self = await this.#ownSelf()
     const secret = this.#random(X25519_LENGTH)
     const pair = keyPair(secret)
@@ -208,23 +211,26 @@ class ResponderMachine implements Responder {
       ...launch.offer,
       initDataDigest,
     })
-    const evidence = await tee.report(hello.targetInfo, agentReportData(t1, b2))
+    const ownData = agentReportData(t1, b2)
+    const evidence = await form.make(hello.targetInfo, ownData)
     requireNew(launch)
     const t2 = transcript2(t1, b2, evidence)
-    this.#sessions.set(toHex(t2.subarray(0, SESSION_LENGTH)), { launch, hello, pair, t2 })
+    const session = { launch, hello, pair, t2, own: evidence, ownData }
+    this.#sessions.set(toHex(t2.subarray(0, SESSION_LENGTH)), session)
     return encodeMessage({ type: 2, b2, evidence })
   }
 
   async #onProof(message: Message & { type: 3 }): Promise<Uint8Array> {
-    const { launch, hello, pair, t2 } = this.#session(message.session)
+    const { launch, hello, pair, t2, own, ownData } = this.#session(message.session)
     const evidence = new Uint8Array(message.evidence)
     const proof = new Uint8Array(message.proof)
     const t3 = transcript3(t2, evidence, proof)
     if (launch.state !== 'NEW') return resend(launch, t3)
-    const { tee, peer } = this.#options
+    const { form, peer } = this.#options
     const self = await this.#ownSelf()
-    const init = await checkEvidence(tee, self, evidence, hello.targetInfo, initReportData(t2))
-    checkInit(init, peer)
+    const init = await checkEvidence(form, self, evidence, hello.targetInfo, initReportData(t2))
+    checkInit(init.body, peer)
+    await checkSamePlatform(form, own, ownData, init)
     const prk = extract(t2, sharedSecret(pair.privateKey, hello.publicKey))
     try {
       if (!equalSecret(proofOf(prk, t2, evidence), proof)) throw refused('F is wrong')
@@ -293,9 +299,9 @@ class ResponderMachine implements Responder {
   }
 
   async #readOwnSelf(): Promise<Self> {
-    const self = await readSelf(this.#options.tee)
+    const self = await this.#options.form.self()
     const expected = concat(this.#options.initDataDigest, new Uint8Array(32))
-    if (!equalBytes(self.report.configId, expected)) {
+    if (!equalBytes(self.body.configId, expected)) {
       throw refused('the init-data are not those of this enclave')
     }
     return self

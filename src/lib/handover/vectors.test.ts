@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { concat, fromHex, toHex, utf8 } from '#lib/bytes'
+import type { ReportBody } from '#lib/attest'
+import { concat, equalBytes, fromHex, toHex, utf8 } from '#lib/bytes'
 import { localPlatform } from '../../../test/support/local-tee.ts'
-import { createInitiator, createResponder } from './index.ts'
+import { reportBody } from '../../../test/support/sgx-forge.ts'
+import { createInitiator, createResponder, type EvidenceForm, reportForm } from './index.ts'
 
 interface Vector {
   readonly initiatorRandom: readonly string[]
   readonly responderRandom: readonly string[]
   readonly messages: readonly string[]
 }
-const file = new URL('../../../test/vectors/handover/v1.json', import.meta.url)
-const vector = JSON.parse(readFileSync(file, 'utf8')) as Vector
+
+function read(name: string): Vector {
+  const file = new URL(`../../../test/vectors/handover/${name}`, import.meta.url)
+  return JSON.parse(readFileSync(file, 'utf8')) as Vector
+}
 
 const fill = (byte: number, length = 32) => new Uint8Array(length).fill(byte)
 const tape = (values: readonly string[]) => {
@@ -19,12 +24,14 @@ const tape = (values: readonly string[]) => {
   return () => rest.shift() ?? assert.fail('no random bytes are left')
 }
 
-test('a handover with fixed random bytes gives the messages of the vector', async () => {
-  const machine = localPlatform(fill(7, 16))
-  const configId = concat(fill(0xd1), new Uint8Array(32))
-  const mrSigner = fill(0x51)
+const configId = concat(fill(0xd1), new Uint8Array(32))
+const mrSigner = fill(0x51)
+const AGENT = { mrEnclave: fill(0xa1), mrSigner, isvProdId: 1, isvSvn: 3, configId }
+const INIT = { mrEnclave: fill(0xb1), mrSigner, isvProdId: 2, isvSvn: 1, configId }
+
+async function replay(vector: Vector, agent: EvidenceForm, initForm: EvidenceForm): Promise<void> {
   const responder = createResponder({
-    tee: machine.tee({ mrEnclave: fill(0xa1), mrSigner, isvProdId: 1, isvSvn: 3, configId }),
+    form: agent,
     peer: { mrEnclave: fill(0xb1) },
     initDataDigest: fill(0xd1),
     now: () => 0,
@@ -41,7 +48,7 @@ test('a handover with fixed random bytes gives the messages of the vector', asyn
     },
   })
   const init = createInitiator({
-    tee: machine.tee({ mrEnclave: fill(0xb1), mrSigner, isvProdId: 2, isvSvn: 1, configId }),
+    form: initForm,
     launchId,
     peer: { mrSigner, isvProdId: 1, minIsvSvn: 2 },
     random: tape(vector.initiatorRandom),
@@ -53,4 +60,35 @@ test('a handover with fixed random bytes gives the messages of the vector', asyn
   const m5 = await init.handle(m4)
   assert.deepEqual([m1, m2, m3, m4, m5].map(toHex), vector.messages)
   assert.equal((await responder.handle(m5)).length, 0)
+}
+
+test('a handover with fixed random bytes gives the messages of the vector', async () => {
+  const machine = localPlatform(fill(7, 16))
+  await replay(read('v1.json'), reportForm(machine.tee(AGENT)), reportForm(machine.tee(INIT)))
 })
+
+test('a handover with quotes gives the messages of its vector', async () => {
+  await replay(
+    read('v1-quote.json'),
+    textForm('A', reportBody({ ...AGENT, flags: 0x85n }), reportBody({ ...INIT, flags: 0x85n })),
+    textForm('I', reportBody({ ...INIT, flags: 0x85n }), reportBody({ ...AGENT, flags: 0x85n })),
+  )
+})
+
+/** Form 2 with texts in place of quotes, as the vector has it. */
+function textForm(own: 'A' | 'I', body: ReportBody, peer: ReportBody): EvidenceForm {
+  const nothing = new Uint8Array(0)
+  const text = (name: string, data: Uint8Array) => concat(utf8(`quote of ${name} over `), data)
+  return {
+    code: 2,
+    targetInfoSize: 0,
+    self: async () => ({ targetInfo: nothing, body }),
+    checkTarget: () => {},
+    make: async (_, reportData) => text(own, reportData),
+    platformOf: async () => nothing,
+    async check(_self, evidence, _target, reportData) {
+      assert.ok(equalBytes(evidence, text(own === 'A' ? 'I' : 'A', reportData)))
+      return { body: peer, platform: nothing }
+    },
+  }
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto'
+import { type Collateral, type Tee, type TrustAnchor, verifyQuote } from '#lib/attest'
+import { type Evidence, type EvidenceForm, FORM_QUOTE, type Self } from './form.ts'
+import { refused } from './handover-error.ts'
+
+/** What a handover with quotes needs. Anchor and minimum are constants of the measured program. */
+export interface QuoteFormOptions {
+  readonly tee: Pick<Tee, 'quote'>
+  /** The one root that both quotes must stand on. */
+  readonly anchor: TrustAnchor
+  /** Lowest TCB evaluation number of the collateral: the host brings it. */
+  readonly minTcbEvaluationDataNumber: number
+  /** Collateral for this platform, from wherever; it is verified with each quote. */
+  readonly collateral: () => Promise<Collateral>
+  /** Milliseconds since 1970 of the enclave's own clock, not the host's. */
+  readonly now: () => number
+}
+
+const NOTHING = new Uint8Array(0)
+/** No conversation has this report data: theirs are hashes. */
+const SELF = new Uint8Array(64)
+
+/**
+ * Form 2: quotes in place of local reports, TI fields empty. Both sides verify both quotes in full,
+ * under the default policy for the platform, and demand that one quoting enclave (QE_ID) and one PCK
+ * key made them: two genuine machines are still two machines.
+ */
+export function quoteForm(options: QuoteFormOptions): EvidenceForm {
+  const judge = async (quote: Uint8Array, reportData: Uint8Array): Promise<Evidence> => {
+    const { anchor, minTcbEvaluationDataNumber } = options
+    const result = verifyQuote({
+      quote,
+      collateral: await options.collateral(),
+      anchors: [anchor],
+      now: new Date(options.now()),
+      // Whether a debug peer is accepted is for the pin to say, as in form 1.
+      policy: { allowDebug: true, reportData, minTcbEvaluationDataNumber },
+    })
+    const { evidence } = result
+    if (!result.accepted || evidence === undefined) {
+      throw refused(`the quote is not accepted: ${result.code}`)
+    }
+    const { body, userData } = evidence.quote
+    const platform = createHash('sha256').update(userData).update(evidence.pckKey).digest()
+    return { body, platform: new Uint8Array(platform) }
+  }
+  return {
+    code: FORM_QUOTE,
+    targetInfoSize: 0,
+    async self() {
+      const { body } = await judge(await options.tee.quote(SELF), SELF)
+      return { targetInfo: NOTHING, body }
+    },
+    // Without TARGETINFO there is nothing to look at before the evidence itself.
+    checkTarget: () => {},
+    make: (_targetInfo, reportData) => options.tee.quote(reportData),
+    async platformOf(own, reportData) {
+      return (await judge(own, reportData)).platform
+    },
+    async check(_self: Self, evidence, _targetInfo, reportData) {
+      return await judge(evidence, reportData)
+    },
+  }
+}
