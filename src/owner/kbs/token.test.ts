@@ -62,3 +62,27 @@ test('a header that names another algorithm is refused even over a good signatur
     refused(`${signed}.${toBase64Url(sign('sha256', utf8(signed), key))}`)
   }
 })
+
+test('a token for another audience, by another issuer or without an end is refused over a good signature', () => {
+  const [header = '', payload = ''] = token.split('.')
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>
+  const resigned = (change: Record<string, unknown>): string => {
+    const body = toBase64Url(utf8(JSON.stringify({ ...claims, ...change })))
+    const key = { key: authority.privateKey, dsaEncoding: 'ieee-p1363' } as const
+    return `${header}.${body}.${toBase64Url(sign('sha256', utf8(`${header}.${body}`), key))}`
+  }
+  verifyToken(authority, resigned({}), NOW)
+  for (const change of [
+    { aud: 'kbs-2' },
+    { aud: [authority.id, 'kbs-2'] },
+    { aud: undefined },
+    { iss: 'kbs-2' },
+    { iss: undefined },
+    { exp: undefined },
+    { exp: `${claims.exp}` },
+    { exp: 1e300 },
+    { submods: {} },
+  ]) {
+    refused(resigned(change))
+  }
+})
