@@ -5,7 +5,11 @@ import { CodedError } from '#lib/errors'
 import { mrEnclave, mrSigner, type SignedManifest } from '#lib/manifest'
 import { createTtrpcClient, type TtrpcClient } from '#lib/ttrpc'
 import { socketPair } from '#platform/socket-pair'
+import { abortFuse, isDying } from './fuse-abort.ts'
 import type { SimPlatform } from './sim/index.ts'
+
+/** A killed process is gone by then, unless it waits for itself. */
+const STUCK_MS = 100
 
 /** A started enclave, as its launcher sees it. */
 export interface EnclaveProcess {
@@ -14,6 +18,8 @@ export interface EnclaveProcess {
   readonly client: TtrpcClient
   /** Resolves when the process has ended. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
+  /** Lets it go if somebody killed it while it waited for a mount that it serves itself. */
+  releaseIfKilled(): void
   /** Ends it at once and waits. Closing the control socket alone makes an honest enclave end itself. */
   kill(): Promise<void>
 }
@@ -77,9 +83,14 @@ export async function startEnclave(launch: EnclaveLaunch): Promise<EnclaveProces
     mrEnclave: identity,
     client,
     ended,
+    releaseIfKilled() {
+      if (isDying(child.pid as number)) abortFuse(child.pid as number)
+    },
     async kill() {
       child.kill('SIGKILL')
+      const timer = setInterval(() => abortFuse(child.pid as number), STUCK_MS)
       await ended
+      clearInterval(timer)
       client.close()
       control.ours.destroy()
       served.close()

@@ -1,7 +1,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
-import type { AgentClient } from '#protocol/agent'
+import type { AgentClient, InitClient } from '#protocol/agent'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
@@ -60,6 +60,9 @@ export async function runContainer(
   }
 }
 
+/** How often a starting init is looked at. */
+const WATCH_MS = 250
+
 async function runToEnd(
   job: RunJob,
   store: ContainerStore,
@@ -94,7 +97,7 @@ async function runToEnd(
   step('handover')
   await cancellable(relayHandover(agent.calls, init.calls, launchId), life.signal)
   step('start')
-  const { pid } = await cancellable(init.calls.start({}), life.signal)
+  const { pid } = await cancellable(startProgram(init), life.signal)
   life.run(
     {
       kill: async (signal, all) => void (await init.calls.kill({ signal, all })),
@@ -124,6 +127,16 @@ async function runToEnd(
     agentPid: 0,
     initPid: 0,
   })
+}
+
+// An init that is killed while it mounts what it serves cannot end, so its socket stays open.
+async function startProgram(init: Enclave<InitClient>): Promise<{ readonly pid: number }> {
+  const timer = setInterval(() => init.process.releaseIfKilled(), WATCH_MS)
+  try {
+    return await init.calls.start({})
+  } finally {
+    clearInterval(timer)
+  }
 }
 
 async function prepare(

@@ -1,0 +1,57 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
+
+const CONNECTIONS = '/sys/fs/fuse/connections'
+const KILL_PENDING = 1n << 8n
+
+/** True for a process that was killed but has not come to its end. */
+export function isDying(pid: number): boolean {
+  const masks = read(`/proc/${pid}/status`).matchAll(/^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$/gm)
+  return [...masks].some(([, mask]) => (BigInt(`0x${mask}`) & KILL_PENDING) !== 0n)
+}
+
+/**
+ * Ends the FUSE connections that a process has mounted. A process that serves its own mount and is killed
+ * while one of its threads waits for an answer waits for ever: its descriptors are closed, and the
+ * connection ended with them, only when all of its threads are gone. Call it in a private mount
+ * namespace: the control filesystem is mounted there if it is not. Does nothing if there is none.
+ */
+export function abortFuse(pid: number): void {
+  for (const line of read(`/proc/${pid}/mountinfo`).split('\n')) {
+    const words = line.split(' ')
+    const kind = words[words.indexOf('-') + 1]
+    const connection = /^0:(\d+)$/.exec(words[2] ?? '')?.[1]
+    if (kind !== 'fuse.sealed' || connection === undefined) continue
+    if (!abort(connection)) {
+      mountControl()
+      abort(connection)
+    }
+  }
+}
+
+function abort(connection: string): boolean {
+  try {
+    writeFileSync(`${CONNECTIONS}/${connection}/abort`, '1')
+    return true
+  } catch {
+    return false
+  }
+}
+
+function mountControl(): void {
+  const { nosuid, nodev, noexec } = MOUNT_FLAGS
+  try {
+    const flags = nosuid | nodev | noexec
+    linuxMounts.mount({ source: 'fusectl', target: CONNECTIONS, type: 'fusectl', flags })
+  } catch {
+    // mounted already, or a kernel without it: the connection has ended in between, or never will
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
