@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { copyKeptBundle } from '../../test/support/kept-bundle.ts'
 import { redisCommand } from '../../test/support/redis-client.ts'
 import { buildRedisImage } from '../../test/support/redis-image.ts'
-import { freePort, until, type World } from '../../test/support/world.ts'
+import { type CliResult, freePort, until, type World } from '../../test/support/world.ts'
 import type { Screen } from './screen.ts'
 
 /** What the flow leaves for the refusals. */
@@ -23,6 +24,8 @@ export interface FlowOptions {
   /** Folder that keeps unpacked packages between runs. */
   readonly kept: string
   readonly signal: AbortSignal
+  /** Take a bundle of the same programs that an earlier run has built. */
+  readonly reuseBundle: boolean
 }
 
 const NAMESPACE = 'acme'
@@ -63,7 +66,10 @@ export async function runFlow(options: FlowOptions): Promise<Flow> {
     note(`${world.kbsUrl}, namespace ${NAMESPACE}`)
   })
   await step('2  bundle: build, measure, make it a reference value', async (note) => {
-    const measured = (await cli('bundle', 'build', '--out', bundle, '--json')).json<{
+    const build = (out: string): Promise<CliResult> => cli('bundle', 'build', '--out', out)
+    if (options.reuseBundle) await copyKeptBundle(world.dist, bundle, build)
+    else await build(bundle)
+    const measured = (await cli('bundle', 'measure', bundle, '--json')).json<{
       enclaves: { program: string; mrEnclave: string }[]
     }>()
     await cli('kbs', 'reference', 'set', '--bundle', bundle, '--name', 'demo')
@@ -82,19 +88,25 @@ export async function runFlow(options: FlowOptions): Promise<Flow> {
     note(`${layers.filter((l) => l.encrypted).length} layers, ${mib(total)}, key ${uri}`)
   })
   const reference = `${world.registry}/acme/redis:1`
-  await step('4  sign and 5  push', async (note) => {
-    await cli('keygen', 'signing', '--out', world.path('owner'))
+  await step(
+    '4  sign: the owner’s key, and what the broker tells agents to require',
+    async (note) => {
+      await cli('keygen', 'signing', '--out', world.path('owner'))
+      const policy = imagePolicy(`${world.registry}/acme`, readFileSync(world.path('owner.pub')))
+      const file = world.path('policy.json')
+      writeFileSync(file, JSON.stringify(policy))
+      await cli('kbs', 'resource', 'set', `kbs:///${NAMESPACE}/security-policy/default`, file)
+      note('everything below acme must be signed by it, the rest is rejected')
+    },
+  )
+  await step('5  push the image, and its signature beside it', async (note) => {
     await cli('image', 'push', sealed, `docker://${reference}`)
     await cli('image', 'sign', `docker://${reference}`, '--key', world.path('owner.key'))
-    const policy = imagePolicy(`${world.registry}/acme`, readFileSync(world.path('owner.pub')))
-    const file = world.path('policy.json')
-    writeFileSync(file, JSON.stringify(policy))
-    await cli('kbs', 'resource', 'set', `kbs:///${NAMESPACE}/security-policy/default`, file)
-    note(`${reference}, signature policy set in the broker`)
+    note(reference)
   })
   const containerId = await run(options, reference)
   await step('a real client talks to the server inside its enclave', async (note) => {
-    await until(async () => (await redisCommand(port, 'PING')) === 'PONG', 'redis')
+    await until(async () => (await redisCommand(port, 'PING')) === 'PONG', 'redis', signal)
     await redisCommand(port, 'SET', 'greeting', 'hello from the enclave')
     const info = await redisCommand(port, 'INFO', 'server')
     note(`SET, GET: "${await redisCommand(port, 'GET', 'greeting')}"`)

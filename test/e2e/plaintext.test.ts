@@ -95,7 +95,7 @@ test('no marker in registry, node and broker, neither while the container runs n
   const running = scanForMarker(places(), MARKER)
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .filter((line) => line.includes(world.dir) && !line.includes('/state/bundles/'))
+    .filter((line) => line.includes(world.dir) && !line.includes(join(world.state, 'bundles')))
   await world.ok(['stop', '-t', '0', id])
   const stopped = scanForMarker(places(), MARKER)
   const spool = filesBelow(join(world.root, 'containers', id, 'spool'))

@@ -30,6 +30,13 @@ export function withoutNeighbours(lines: readonly string[]): readonly string[] {
   return lines.filter((line) => !neighbours.own(line))
 }
 
+/** Other processes whose command, environment, root or working directory lies in a folder or names it. */
+export function processesNaming(folder: string): readonly number[] {
+  return [...processTable()]
+    .filter(([pid, { text }]) => pid !== process.pid && text.includes(folder))
+    .map(([pid]) => pid)
+}
+
 class Neighbours {
   readonly #table = processTable()
   readonly #known = new Map<number, boolean>()

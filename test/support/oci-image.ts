@@ -1,8 +1,16 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 
 /** What an image is made of: one folder a layer, base first. */
@@ -13,6 +21,8 @@ export interface ImageSource {
   readonly architecture?: string
   /** Layers as plain tar instead of gzip. */
   readonly plain?: boolean
+  /** Folder that keeps packed layers for the next time, by the name of their folder. */
+  readonly kept?: { readonly folder: string; readonly names: readonly string[] }
 }
 
 /** This machine's architecture as OCI names it. */
@@ -27,9 +37,8 @@ export function writeOciImage(out: string, tag: string, source: ImageSource): st
   const layers: { mediaType: string; digest: string; size: number }[] = []
   const diffIds: string[] = []
   for (const folder of source.layers) {
-    const tar = packFolder(folder)
-    diffIds.push(digestOf(tar))
-    const blob = source.plain === true ? tar : gzipSync(tar, { level: 6 })
+    const { blob, diffId } = packLayer(folder, source)
+    diffIds.push(diffId)
     const suffix = source.plain === true ? '' : '+gzip'
     layers.push({
       mediaType: `application/vnd.oci.image.layer.v1.tar${suffix}`,
@@ -75,6 +84,33 @@ export function writeOciImage(out: string, tag: string, source: ImageSource): st
     }),
   )
   return manifest.digest
+}
+
+interface PackedLayer {
+  readonly blob: Buffer
+  readonly diffId: string
+}
+
+function packLayer(folder: string, { plain, kept }: ImageSource): PackedLayer {
+  const name = basename(folder)
+  if (kept?.names.includes(name) !== true) return pack(folder, plain === true)
+  const files = ['blob', 'diff-id'].map((suffix) => join(kept.folder, `${name}.${suffix}`))
+  const [blobFile = '', diffIdFile = ''] = files
+  if (!existsSync(diffIdFile)) {
+    const { blob, diffId } = pack(folder, plain === true)
+    mkdirSync(kept.folder, { recursive: true })
+    // the second file says that the first one is whole
+    writeFileSync(`${blobFile}.${process.pid}`, blob)
+    renameSync(`${blobFile}.${process.pid}`, blobFile)
+    writeFileSync(`${diffIdFile}.${process.pid}`, diffId)
+    renameSync(`${diffIdFile}.${process.pid}`, diffIdFile)
+  }
+  return { blob: readFileSync(blobFile), diffId: readFileSync(diffIdFile, 'utf8') }
+}
+
+function pack(folder: string, plain: boolean): PackedLayer {
+  const tar = packFolder(folder)
+  return { blob: plain ? tar : gzipSync(tar, { level: 6 }), diffId: digestOf(tar) }
 }
 
 /** Packs a folder as a layer; deterministic. Owners are as on disk. */

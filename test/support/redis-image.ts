@@ -64,17 +64,20 @@ export function buildRedisImage(options: RedisImageOptions): string {
     unpackPackages(packages, fresh)
     renameSync(fresh, join(work, name))
   }
-  const own = join(work, 'configuration')
+  // beside the image, since another run may be building at the same time
+  const own = `${options.out}-configuration`
   rmSync(own, { recursive: true, force: true })
   writeConfiguration(own, options)
-  const model = join(work, 'model')
+  const model = `${options.out}-model`
   rmSync(model, { recursive: true, force: true })
   mkdirSync(join(model, 'opt/model'), { recursive: true })
   // executable, so that the server is willing to open it as a module: that is how the demo has it read
   writeFileSync(join(model, 'opt/model/weights.bin'), weights(2 * 1024 * 1024), { mode: 0o755 })
   onStep('write the image: five layers')
+  const names = sets.map(([name]) => name)
   return writeOciImage(options.out, 'plain', {
-    layers: ['base', 'libraries', 'redis', 'configuration', 'model'].map((n) => join(work, n)),
+    layers: [...names.map((name) => join(work, name)), own, model],
+    kept: { folder: join(work, 'packed'), names },
     config: {
       User: 'redis',
       Env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LANG=C.UTF-8'],

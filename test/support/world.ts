@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { copyKeptBundle } from './kept-bundle.ts'
 import { unmountBelow } from './mounts.ts'
-import { worldPrefix } from './neighbours.ts'
+import { processesNaming, worldPrefix } from './neighbours.ts'
 
 const TOP = dirname(dirname(import.meta.dirname))
 const DIST = join(TOP, 'dist')
@@ -52,7 +52,8 @@ export class World implements AsyncDisposable {
   constructor(name = 'world') {
     this.dir = mkdtempSync(worldPrefix(name))
     this.root = join(this.dir, 'root')
-    this.state = join(this.dir, 'state')
+    // short: the path of a unix socket has 107 bytes at most, and TMPDIR may be long
+    this.state = join(this.dir, 's')
     this.kbsData = join(this.dir, 'kbs')
     this.env = {
       PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
@@ -78,13 +79,18 @@ export class World implements AsyncDisposable {
       env: { ...this.env, ...options.env },
       cwd: this.dir,
       stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
   }
 
-  /** Runs the built program to its end. */
+  /**
+   * Runs the built program to its end. When `signal` is aborted the program is asked to end, and its end
+   * is waited for all the same, since it cleans up; then the reason is thrown.
+   */
   async cli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    options.signal?.throwIfAborted()
     const child = this.start(args, options)
+    const stop = (): void => void child.kill('SIGTERM')
+    options.signal?.addEventListener('abort', stop, { once: true })
     let [stdout, stderr] = ['', '']
     child.stdout?.on('data', (chunk) => {
       stdout += String(chunk)
@@ -95,6 +101,8 @@ export class World implements AsyncDisposable {
     })
     if (options.input !== undefined) child.stdin?.end(options.input)
     const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+    options.signal?.removeEventListener('abort', stop)
+    options.signal?.throwIfAborted()
     return {
       code: code ?? (signal === null ? -1 : 128),
       stdout,
@@ -128,7 +136,10 @@ http: {addr: ${this.registry}}
     )
     const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore', env: this.env })
     this.#children.push(child)
-    await until(async () => (await fetch(`http://${this.registry}/v2/`)).ok, 'the registry')
+    const gone = new AbortController()
+    child.once('exit', () => gone.abort(new Error('the registry ended')))
+    const up = async (): Promise<boolean> => (await fetch(`http://${this.registry}/v2/`)).ok
+    await until(up, 'the registry', gone.signal)
   }
 
   /** Makes and starts a broker; `this.kbsUrl` is then its address. */
@@ -179,8 +190,16 @@ http: {addr: ${this.registry}}
       for (const id of ids) await this.cli(['rm', '-f', id])
     }
     await Promise.all(this.#children.map(end))
+    await this.#othersGone()
     unmountBelow(this.dir)
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  // A supervisor gives its bundle up after its command has ended; a folder that goes away under it
+  // would be made again.
+  async #othersGone(): Promise<void> {
+    const end = Date.now() + 10_000
+    while (processesNaming(this.dir).length > 0 && Date.now() < end) await delay(20)
   }
 }
 
@@ -194,10 +213,15 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Waits until a probe succeeds; throws after ten seconds. */
-export async function until(probe: () => Promise<boolean>, what: string): Promise<void> {
+/** Waits until a probe succeeds; throws after ten seconds, or the reason of an aborted `signal`. */
+export async function until(
+  probe: () => Promise<boolean>,
+  what: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const end = Date.now() + 10_000
   for (;;) {
+    signal?.throwIfAborted()
     try {
       if (await probe()) return
     } catch {
