@@ -49,8 +49,7 @@ before(async () => {
   )
   folders = [world.state, join(world.root, 'containers')]
   // folders and locks that stay
-  await world.ok(['run', '--rm', image('three')]).catch(() => {})
-  await world.ok(['rm', '-f', 'nobody']).catch(() => {})
+  await world.cli(['run', '--rm', image('three')])
 })
 after(async () => {
   await world[Symbol.asyncDispose]()
@@ -275,18 +274,10 @@ test('stop and rm -f reach a container that is being started; kill says that the
 })
 
 test('one name is one container’s, however many ask at once', async () => {
-  const runs = ['a', 'b', 'c'].map(
-    () =>
-      new Running([
-        'run',
-        '-d',
-        '--name',
-        'only',
-        '--cidfile',
-        world.path(`cid-${Math.random()}`),
-        image('server'),
-      ]),
-  )
+  const runs = ['a', 'b', 'c'].map((each) => {
+    const flags = ['-d', '--name', 'only', '--cidfile', world.path(`cid-${each}`)]
+    return new Running(['run', ...flags, image('server')])
+  })
   const codes = await Promise.all(runs.map((run) => run.ended))
   assert.deepEqual(codes.sort(), [0, 125, 125])
   for (const run of runs.filter(({ stdout }) => stdout === '')) {
