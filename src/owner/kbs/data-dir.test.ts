@@ -59,6 +59,22 @@ test('a broker that was cut off while it was made is made anew, one that was use
   assert.equal(readFileSync(join(data, FILES.adminToken), 'utf8'), `${token}\n`)
 })
 
+test('of two that make a broker at once one makes it, whole', async () => {
+  const data = join(dir, 'race')
+  const ended = await Promise.allSettled([1, 2, 3].map(() => initDataDir(data, options)))
+  const [made, ...more] = ended.filter((one) => one.status === 'fulfilled')
+  assert.deepEqual(more, [])
+  assert.equal(readFileSync(join(data, FILES.adminToken), 'utf8'), `${made?.value}\n`)
+  for (const one of ended) {
+    if (one.status === 'rejected') assert.equal(one.reason.code, 'KBS_INITIALISED')
+  }
+  const authority = new X509Certificate(readFileSync(join(data, FILES.authority)))
+  for (const file of [FILES.server, FILES.tokenCertificate]) {
+    const certificate = new X509Certificate(readFileSync(join(data, file)))
+    assert.ok(certificate.verify(authority.publicKey), file)
+  }
+})
+
 test('a certificate that ends soon is renewed with the same key, so pins stay good', async () => {
   const data = join(dir, 'b')
   await initDataDir(data, options)

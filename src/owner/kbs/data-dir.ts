@@ -6,9 +6,8 @@ import {
   randomBytes,
   X509Certificate,
 } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer, isIP } from 'node:net'
 import { join } from 'node:path'
 import { fromBase64Url, toBase64Url, toHex } from '#lib/bytes'
 import { object, optional, parseJson, string, strings } from '#lib/json'
@@ -87,10 +86,12 @@ export interface InitOptions {
  * is complete. Returns the admin token. Throws KbsError KBS_INITIALISED if there is anything else.
  */
 export async function initDataDir(dir: string, options: InitOptions): Promise<string> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  // Of two at once one would take the other's half-made keys for those of one that was cut off.
+  await using _ = await lockDirectory(dir)
   if (!(await isVacant(dir))) {
     throw new KbsError('KBS_INITIALISED', `making a broker in ${dir}: it is not empty`)
   }
-  await mkdir(dir, { recursive: true, mode: 0o700 })
   await chmod(dir, 0o700)
   for (const part of PARTS) {
     await rm(join(dir, part), { recursive: true, force: true })
@@ -146,9 +147,26 @@ export async function initDataDir(dir: string, options: InitOptions): Promise<st
 
 const PARTS = ['keys', 'tls']
 
+// A name in the kernel, not a file: it goes with the process, however that ends.
+async function lockDirectory(dir: string): Promise<AsyncDisposable> {
+  const { dev, ino } = await stat(dir)
+  const lock = createServer()
+  try {
+    await new Promise<void>((resolve, reject) => {
+      lock.once('error', reject)
+      lock.listen(`\0enclave-cc-kbs-init-${dev}-${ino}`, resolve)
+    })
+  } catch (cause) {
+    const found = 'another process is about it'
+    throw new KbsError('KBS_INITIALISED', `making a broker in ${dir}: ${found}`, { cause })
+  }
+  return {
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => lock.close(() => resolve())),
+  }
+}
+
 // Without configuration and database nothing has ever used these keys.
 async function isVacant(dir: string): Promise<boolean> {
-  if (!existsSync(dir)) return true
   const made: readonly string[] = Object.values(FILES)
   for (const name of await readdir(dir)) {
     if (name === FILES.adminToken) continue
