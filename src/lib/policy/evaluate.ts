@@ -38,6 +38,7 @@ const ready = new Set<string>()
 // Evaluation is pure, and a broker gets the same question again with each token and resource of
 // one enclave. Oldest out; small enough that a hostile stream of questions costs little memory.
 const MAX_REMEMBERED = 512
+const MAX_QUESTION = 16_384
 const remembered = new Map<string, PolicyDecision>()
 
 /**
@@ -58,6 +59,7 @@ export function evaluate(kind: PolicyKind, text: string, request: PolicyRequest)
   const known = remembered.get(question)
   if (known !== undefined) return known
   const decision = ask(kind, policySet, cedarRequest)
+  if (question.length > MAX_QUESTION) return decision
   const [oldest] = remembered.size >= MAX_REMEMBERED ? remembered.keys() : []
   if (oldest !== undefined) remembered.delete(oldest)
   remembered.set(question, decision)
