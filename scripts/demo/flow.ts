@@ -5,6 +5,7 @@ import { redisCommand } from '../../test/support/redis-client.ts'
 import { buildRedisImage } from '../../test/support/redis-image.ts'
 import { type CliResult, freePort, until, type World } from '../../test/support/world.ts'
 import type { Screen } from './screen.ts'
+import { type StepLine, StepLines } from './step-lines.ts'
 
 /** What the flow leaves for the refusals. */
 export interface Flow {
@@ -139,7 +140,8 @@ async function run({ world, screen, signal }: FlowOptions, reference: string): P
     'mount and start the container': '12 run: FUSE, EROFS, overlay, runc',
   }
   let pending = ''
-  const args = ['run', '-d', '--name', 'demo', reference]
+  const steps = new StepLines(screen, titles)
+  const args = ['run', '-d', '--progress', 'json', '--name', 'demo', reference]
   const result = await world.cli(args, {
     signal,
     onStderr(text) {
@@ -147,8 +149,8 @@ async function run({ world, screen, signal }: FlowOptions, reference: string): P
       const lines = pending.split('\n')
       pending = lines.pop() ?? ''
       for (const line of lines) {
-        const [, mark, label = '', rest = ''] = /^([✓✗]) (.*?)( {2}.*)$/.exec(line) ?? []
-        screen.line(mark === undefined ? line : `${mark} ${titles[label] ?? label}${rest}`)
+        if (line.startsWith('{"progress"')) steps.show(JSON.parse(line) as StepLine)
+        else screen.line(line)
       }
     },
   })

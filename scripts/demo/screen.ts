@@ -46,8 +46,9 @@ export class Screen {
     return this.#current
   }
 
-  /** A bar for set-up work, as the CLI draws it. */
+  /** Progress of a step, as the CLI draws it. */
   progress(label: string): ReturnType<typeof startProgress> {
+    this.#current = label
     return startProgress(label, this.#out, () => performance.now())
   }
 

@@ -7,6 +7,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '--verbose', help: 'say more' },
   { flags: '--log-level <level>', help: 'error, warn, info or debug (default warn)' },
   { flags: '--log-format <format>', help: 'text or json' },
+  { flags: '--progress <kind>', help: 'auto, plain or json (a JSON line for each change)' },
   { flags: '--config <file>', help: 'configuration file' },
   { flags: '--root <dir>', help: 'node data' },
   { flags: '--state <dir>', help: 'sockets and mounts' },

@@ -2,11 +2,12 @@ import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { resolvePlaces } from './places.ts'
 import { helpPages, type Input, parseLine } from './program.ts'
-import { startProgress } from './progress.ts'
+import { type ProgressKind, startProgress } from './progress.ts'
 import { reportLines, toExit, toReport } from './report.ts'
 import { versionDocument } from './version.ts'
 
 const LEVELS = ['error', 'warn', 'info', 'debug']
+const PROGRESS: readonly ProgressKind[] = ['auto', 'plain', 'json']
 const FORMATS = ['text', 'json']
 const EXIT_PIPE = 141
 
@@ -70,6 +71,9 @@ function pretty(document: unknown): string {
 function contextOf(input: Input, signal: AbortSignal): CommandContext {
   const level = input.global('log-level') ?? 'warn'
   if (!LEVELS.includes(level)) throw new CodedError('USAGE', `--log-level ${level} is unknown`)
+  const wanted = input.global('progress') ?? 'auto'
+  const kind = PROGRESS.find((word) => word === wanted)
+  if (kind === undefined) throw new CodedError('USAGE', `--progress ${wanted} is unknown`)
   const quiet = input.globalFlag('quiet')
   const format = input.global('log-format') ?? 'text'
   if (!FORMATS.includes(format)) {
@@ -97,7 +101,7 @@ function contextOf(input: Input, signal: AbortSignal): CommandContext {
       process.stderr.write(`${line}\n`)
     },
     progress: (label) =>
-      startProgress(label, quiet ? { write: () => {} } : process.stderr, () => Date.now()),
+      startProgress(label, quiet ? { write: () => {} } : process.stderr, () => Date.now(), kind),
     async stdin() {
       const chunks: Uint8Array[] = []
       for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)

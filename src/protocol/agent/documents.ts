@@ -26,7 +26,7 @@ export interface PrepareResult {
   readonly stdio: 'plain' | 'drop'
 }
 
-/** A step of the agent's work, for people; never content of an image. */
+/** A step of the agent's work that begins or goes on, for people; never content of an image. */
 export interface ProgressEvent {
   /** Grows by one; ask for events after it. */
   readonly seq: number
