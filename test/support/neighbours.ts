@@ -8,7 +8,7 @@ export function worldPrefix(name: string): string {
 }
 
 const WORLD = new RegExp(`${tmpdir()}/enclave-cc-[a-z0-9-]*?-(\\d+)-\\w{6}`, 'g')
-const RUNNER = /--test\b|--test-|\/?scripts\/[a-z-]+\.ts/
+const OURS = /enclave-cc|supervisor\.cjs|agent\.cjs|init\.cjs|docker-registry|\brunc\b/
 
 interface Entry {
   readonly parent: number
@@ -55,14 +55,17 @@ class Neighbours {
         const target = line.split(' ').slice(2).join(' ')
         const same = (words: readonly string[]): boolean =>
           words[4] === target && words[words.indexOf('-') + 1] === word
-        return this.#allStrangers(this.#seeing(same))
+        return (
+          this.#allStrangers(this.#seeing(same)) ||
+          (target !== '/' && this.#allStrangers(this.#naming(target)))
+        )
       }
       case 'fuse':
         return this.#allStrangers(this.#seeing((words) => words[2] === `0:${line.split(' ')[2]}`))
       case 'listener':
         return this.#allStrangers(this.#holding(`socket:[${listenerInode(word)}]`))
       case 'temporary':
-        return this.#allStrangers(this.#holding(`${word}/`))
+        return this.#allStrangers([...this.#holding(`${word}/`), ...this.#naming(word)])
       case 'cgroup':
       case 'file':
         return word.startsWith('/sys/fs/cgroup/') && this.#strangersCgroup(word)
@@ -96,17 +99,16 @@ class Neighbours {
     const known = this.#known.get(pid)
     if (known !== undefined) return known
     const chain = this.#chain(pid)
-    const entries = chain.flatMap((each) => this.#table.get(each) ?? [])
+    const entries = chain
+      .filter((each) => !this.#ancestors.has(each))
+      .flatMap((each) => this.#table.get(each) ?? [])
     const named = entries.find(({ text }) => text.match(WORLD) !== null)
+    // whatever of ours lost its parent is a child of the first process; all else has somebody who waits
+    const above = entries.slice(1).filter(({ command }) => !OURS.test(command))
     const strange =
       !chain.includes(process.pid) &&
       !this.#ancestors.has(pid) &&
-      (named === undefined
-        ? chain.some(
-            (each) =>
-              !this.#ancestors.has(each) && RUNNER.test(this.#table.get(each)?.command ?? ''),
-          )
-        : this.#strangersFolder(named.text))
+      (named === undefined ? above.length > 0 : this.#strangersFolder(named.text))
     this.#known.set(pid, strange)
     return strange
   }
@@ -130,6 +132,10 @@ class Neighbours {
         .split('\n')
         .some((line) => matches(line.split(' '))),
     )
+  }
+
+  #naming(path: string): readonly number[] {
+    return [...this.#table].filter(([, { text }]) => text.includes(path)).map(([pid]) => pid)
   }
 
   #holding(start: string): readonly number[] {
