@@ -485,7 +485,7 @@ function sgxExtension(sgx: ForgeParts['sgx']): Uint8Array {
   const tcb = derSequence(
     ...sgx.components.map((svn, i) => pair(`2.${i + 1}`, derInteger(svn))),
     pair('2.17', derInteger(sgx.pceSvn)),
-    pair('2.18', derOctets(new Uint8Array(16))),
+    pair('2.18', derOctets(Uint8Array.from(sgx.components))),
   )
   const pairs = [
     pair('1', derOctets(new Uint8Array(16).fill(1))),
