@@ -16,9 +16,9 @@ export interface QuoteFormOptions {
   readonly now: () => number
 }
 
-const NOTHING = new Uint8Array(0)
+const NOTHING = /* @__PURE__ */ new Uint8Array(0)
 /** No conversation has this report data: theirs are hashes. */
-const SELF = new Uint8Array(64)
+const SELF = /* @__PURE__ */ new Uint8Array(64)
 
 /**
  * Form 2: quotes in place of local reports, TI fields empty. Both sides verify both quotes in full,

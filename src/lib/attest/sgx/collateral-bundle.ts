@@ -17,7 +17,7 @@ import type { CollateralSet } from './collateral-set.ts'
 export const COLLATERAL_BUNDLE = 'enclave-cc/collateral-bundle/1'
 
 /** A bundle of 64 sets of Intel has 3 MB. */
-export const MAX_COLLATERAL_BUNDLE: number = 16 * 1024 * 1024
+export const MAX_COLLATERAL_BUNDLE = 16_777_216
 
 const MAX_SETS = 256
 

@@ -1,5 +1,5 @@
 import { type ParsedFrame, parseFrame, type QuoteKind } from '../sgx/quote.ts'
-import { parseTdReport, TD_REPORT_SIZES, type TdReport } from './td-report.ts'
+import { parseTdReport, TD_REPORT_10_SIZE, TD_REPORT_15_SIZE, type TdReport } from './td-report.ts'
 
 /** TEE type of TDX. */
 export const TEE_TDX = 0x81
@@ -11,8 +11,8 @@ const TDX_QUOTE: QuoteKind = {
   name: '0x81 (TDX) in version 4 or 5',
   versions: [4, 5],
   bodies: [
-    { type: 2, size: TD_REPORT_SIZES['1.0'] },
-    { type: BODY_TD_15, size: TD_REPORT_SIZES['1.5'] },
+    { type: 2, size: TD_REPORT_10_SIZE },
+    { type: BODY_TD_15, size: TD_REPORT_15_SIZE },
   ],
 }
 

@@ -1,14 +1,17 @@
 import { Reader } from '#lib/bytes'
 
-/** Bytes of a TD report of version 1.0, and of 1.5 with its two more fields. */
-export const TD_REPORT_SIZES: Readonly<Record<'1.0' | '1.5', number>> = { '1.0': 584, '1.5': 648 }
+/** Bytes of a TD report of version 1.0. */
+export const TD_REPORT_10_SIZE = 584
+
+/** Bytes of a TD report of version 1.5: 584, TEE_TCB_SVN2 16 and MRSERVICETD 48. */
+export const TD_REPORT_15_SIZE = 648
 
 /** Bits of TDATTRIBUTES. */
 export const TD_ATTRIBUTES: Readonly<Record<'DEBUG' | 'SEPT_VE_DISABLE', bigint>> = {
   /** Bits 0 to 7, the group "TD under debug": the host can read the memory if any is set. */
   DEBUG: 0xffn,
   /** Exceptions for pages that the host took away are off, as a guest needs it. */
-  SEPT_VE_DISABLE: 1n << 28n,
+  SEPT_VE_DISABLE: 0x1000_0000n,
 }
 
 /** Identity of a trust domain as the TDX module reports it. Byte strings are views. */

@@ -32,7 +32,7 @@ interface LevelState extends TdTcbState {
   readonly status: TcbStatus
 }
 
-const NO_ATTRIBUTES = new Uint8Array(8)
+const NO_ATTRIBUTES = /* @__PURE__ */ new Uint8Array(8)
 
 /** Statuses of a platform that runs what is current, whatever its configuration. */
 const CURRENT: readonly TcbStatus[] = [
