@@ -141,8 +141,13 @@ export interface TestInit extends AsyncDisposable {
   hangUp(): void
 }
 
+/** The machine's runc. */
+function machineRunc(): string {
+  return execFileSync('sh', ['-c', 'command -v runc']).toString().trim()
+}
+
 /** Starts the init program as the launcher would, with the simulated platform as its TEE. */
-export async function startInit(spool: string): Promise<TestInit> {
+export async function startInit(spool: string, runc: string = machineRunc()): Promise<TestInit> {
   const folder = mkdtempSync(join(tmpdir(), 'enclave-cc-init-'))
   const platform = await openPlatform(join(folder, 'platform'))
   const agentSigner = new Uint8Array(32).fill(7)
@@ -155,7 +160,6 @@ export async function startInit(spool: string): Promise<TestInit> {
   const [control, device] = [socketPair(), socketPair()]
   const base = join(folder, 'mounts')
   const entry = join(import.meta.dirname, 'init-entry.ts')
-  const runc = execFileSync('sh', ['-c', 'command -v runc']).toString().trim()
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', entry, base, spool, runc],

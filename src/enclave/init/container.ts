@@ -4,13 +4,13 @@ import type { HandoverLayer } from '#lib/handover'
 import { type LaunchConfig, runtimeSpec, signalNumber } from '#lib/launch'
 import { readInRoot } from '#platform/in-root'
 import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
-import type { ExitStatus, Reaper } from '#platform/process'
+import { type ExitStatus, killChildren, type Reaper } from '#platform/process'
 import { MAX_ACCOUNTS_BYTES, resolveUser } from './accounts.ts'
 import { InitError } from './init-error.ts'
 import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
-import type { ServePool } from './serve-pool.ts'
+import type { ServePool, ServeTrouble } from './serve-pool.ts'
 
 /** How a container ended. */
 export interface ContainerExit extends ExitStatus {
@@ -34,6 +34,10 @@ export interface ContainerOptions {
   /** Keys and roots, base layer first; the keys are wiped when they are no longer needed. */
   readonly layers: readonly HandoverLayer[]
   readonly config: LaunchConfig
+  /** How readily the kernel kills the container where memory is short; default 0. */
+  readonly oomScoreAdj?: number
+  /** Calls off a start that is under way. */
+  readonly signal?: AbortSignal
 }
 
 /** A container that runs or has run. */
@@ -73,11 +77,30 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   }
 }
 
+/** An accounts file of the image. Throws InitError where there is something else in its place. */
+function accountsIn(rootfs: string, path: string): Uint8Array | undefined {
+  try {
+    return readInRoot(rootfs, path, MAX_ACCOUNTS_BYTES)
+  } catch (cause) {
+    const { code } = cause as { code?: string }
+    const found = `/${path} of the image cannot be read (${code})`
+    throw new InitError('LAUNCH_USER_UNKNOWN', `resolving the user: ${found}`, { cause })
+  }
+}
+
 /** The error of a start that failed because a chunk was not genuine, whichever step met it first. */
 function tampered(pool: ServePool, cause: unknown): InitError | undefined {
   const { trouble } = pool
   if (trouble?.kind !== 'tampered') return undefined
   return new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble), { cause })
+}
+
+function troubleError(trouble: ServeTrouble): InitError {
+  return trouble.kind === 'tampered'
+    ? new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble))
+    : new InitError('ROOTFS_MOUNT_FAILED', 'serving the root filesystem failed', {
+        cause: trouble.cause,
+      })
 }
 
 function tamperedMessage({ file, chunk }: { file: string; chunk: number }): string {
@@ -103,6 +126,7 @@ class RunningContainer implements Container {
       id: options.config.containerId,
       bundle: join(options.base, 'c'),
       output: options.config.stdio === 'plain' ? 'inherit' : 'ignore',
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     })
   }
 
@@ -114,6 +138,8 @@ class RunningContainer implements Container {
     this.#created = true
     this.pid = await this.#runc.create()
     this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
+    // What was met while the runtime prepared it is reason enough not to let the program begin.
+    if (pool.trouble !== undefined) throw troubleError(pool.trouble)
     await this.#runc.start().catch(async (error: unknown) => {
       // The program may have failed before `start` looked; its exit says more then.
       if (!this.#ended) throw error
@@ -126,7 +152,12 @@ class RunningContainer implements Container {
     if (this.#ended) return
     const number = signal === 0 ? signalNumber(this.#options.config.stopSignal) : signal
     if (number === undefined) throw new InitError('INIT_STATE', 'killing: no such signal')
-    if (all && number !== SIGKILL) await this.#runc.killAll(number)
+    if (all && number !== SIGKILL) {
+      await this.#runc.killAll(number).catch((error: unknown) => {
+        // It may have ended while the runtime looked.
+        if (!this.#ended) throw error
+      })
+    }
     // Killing the first process of a pid namespace kills the others too.
     else process.kill(this.pid, number)
   }
@@ -142,6 +173,8 @@ class RunningContainer implements Container {
       this.#kill()
       if (this.pid !== 0) await this.exited
       await this.#runc.remove()
+      // A runtime that was interrupted may have left a process that it had not noted down yet.
+      killChildren()
     }
     if (this.#rootfs === undefined) await pool.end()
     else await this.#rootfs.unmount()
@@ -174,12 +207,12 @@ class RunningContainer implements Container {
   }
 
   #writeBundle(rootfs: string): void {
-    const { base, config } = this.#options
+    const { base, config, oomScoreAdj = 0 } = this.#options
     const at = (name: string): string => join(base, 'c', name)
     mkdirSync(join(base, 'c'), { mode: 0o700 })
     const user = resolveUser(config.user, {
-      passwd: readInRoot(rootfs, 'etc/passwd', MAX_ACCOUNTS_BYTES),
-      group: readInRoot(rootfs, 'etc/group', MAX_ACCOUNTS_BYTES),
+      passwd: accountsIn(rootfs, 'etc/passwd'),
+      group: accountsIn(rootfs, 'etc/group'),
     })
     const paths = {
       rootfs,
@@ -191,8 +224,10 @@ class RunningContainer implements Container {
     writeFileSync(paths.hosts, config.hosts, { mode: 0o644 })
     writeFileSync(paths.resolvConf, config.resolvConf, { mode: 0o644 })
     writeFileSync(paths.hostname, `${config.hostname}\n`, { mode: 0o644 })
-    const architecture = process.arch === 'arm64' ? 'arm64' : 'x64'
-    const spec = runtimeSpec(config, user, paths, architecture)
+    const spec = runtimeSpec(config, user, paths, {
+      architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
+      oomScoreAdj,
+    })
     writeFileSync(at('config.json'), JSON.stringify(spec), { mode: 0o600 })
   }
 

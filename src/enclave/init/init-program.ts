@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { linuxMounts } from '#platform/mount'
 import {
@@ -29,12 +29,22 @@ function enter(chrooted: boolean): void {
   closeInherited(DEVICE)
   keepFromChildren(CONTROL)
   becomeSubreaper()
+}
+
+/**
+ * If memory is short, killing this process would take the container with it: the kernel is asked to
+ * spare it. Returns the score for the container, whose memory it is that grows; it gets no protection.
+ */
+function spareFromOom(): number {
+  const file = '/proc/self/oom_score_adj'
+  const before = Number(readFileSync(file, 'utf8'))
   try {
-    // If memory is short, killing this process would take the container with it.
-    writeFileSync('/proc/self/oom_score_adj', '-900')
+    writeFileSync(file, '-900')
   } catch {
-    // Only root of the first user namespace may; without it the kernel's own choice stands.
+    // Only CAP_SYS_RESOURCE may; without it the kernel's own choice stands.
   }
+  // Raising is always allowed, and so is what it was.
+  return Math.max(0, before)
 }
 
 /** The places that the program works with; fixed values inside a bundle. */
@@ -57,14 +67,11 @@ export interface InitProgramOptions {
 export async function initProgram(options: InitProgramOptions): Promise<void> {
   const { serveEntry, chrooted, ...places } = options
   enter(chrooted)
+  const oomScoreAdj = spareFromOom()
   using reaper = new Reaper()
   // Nothing is written to stderr: it is the container's.
-  const fatal = (): never => {
-    for (const pid of reaper.pids) process.kill(pid, 'SIGKILL')
-    return die()
-  }
-  process.on('uncaughtException', fatal)
-  process.on('unhandledRejection', fatal)
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
   const pool = new ServePool(serveEntry, THREADS)
   const control = new Socket({ fd: CONTROL, readable: true, writable: true })
   // The supervisor ends us through the control socket; a signal is the same as its end.
@@ -79,6 +86,7 @@ export async function initProgram(options: InitProgramOptions): Promise<void> {
     pool,
     reaper,
     mounts: linuxMounts,
+    oomScoreAdj,
     onClosing: () => armWatchdog(CLOSE_LIMIT),
   })
   process.exit(0)

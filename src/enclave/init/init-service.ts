@@ -44,6 +44,7 @@ export function createInitService(options: InitServiceOptions): InitService {
   let work: Promise<unknown> = Promise.resolve()
   let closing: Promise<void> | undefined
   const finished = Promise.withResolvers<void>()
+  const ending = new AbortController()
 
   /** Runs one step; whatever goes wrong, this init is of no use any more. */
   async function step<T>(run: () => Promise<readonly [State, T]>): Promise<T> {
@@ -71,7 +72,12 @@ export function createInitService(options: InitServiceOptions): InitService {
       if (config.containerId !== result.containerId) {
         throw new InitError('INIT_IDENTITY', 'starting: the launch is of another container')
       }
-      container = await startContainer({ ...options, layers: result.layers, config })
+      container = await startContainer({
+        ...options,
+        layers: result.layers,
+        config,
+        signal: ending.signal,
+      })
       return [{ at: 'started', container }, { pid: container.pid }]
     } finally {
       if (container === undefined) wipePayload(result)
@@ -81,6 +87,7 @@ export function createInitService(options: InitServiceOptions): InitService {
   async function close(): Promise<void> {
     options.onClosing?.()
     state = DOWN
+    ending.abort()
     await work
     if (container === undefined) await options.pool.end()
     else await container.close()

@@ -14,9 +14,11 @@ export interface RuncOptions {
   readonly bundle: string
   /** Whether the container writes to descriptors 1 and 2 of this process, or nowhere. */
   readonly output: 'inherit' | 'ignore'
+  /** Kills `create` and `start` where they are. */
+  readonly signal?: AbortSignal
 }
 
-/** runc for one container (rootfs.md 3.6): every command runs here, inside the private mounts. */
+/** runc for one container (docs/rootfs.md): every command runs here, inside the private mounts. */
 export class Runc {
   readonly #options: RuncOptions
 
@@ -26,9 +28,9 @@ export class Runc {
 
   /** Creates the container; its first process waits for `start`. Returns its pid. Throws InitError. */
   async create(): Promise<number> {
-    const { bundle, id, directory, output } = this.#options
+    const { bundle, id, directory, output, signal } = this.#options
     const pidFile = join(directory, 'pid')
-    await this.#run(['create', '--bundle', bundle, '--pid-file', pidFile, id], output)
+    await this.#run(['create', '--bundle', bundle, '--pid-file', pidFile, id], output, signal)
     const pid = readFileSync(pidFile, 'utf8')
     if (!/^[1-9]\d*$/.test(pid)) throw runcError(new Uint8Array(0))
     return Number(pid)
@@ -36,7 +38,7 @@ export class Runc {
 
   /** Lets the program run. Throws InitError. */
   async start(): Promise<void> {
-    await this.#run(['start', this.#options.id], 'ignore')
+    await this.#run(['start', this.#options.id], 'ignore', this.#options.signal)
   }
 
   /** Signals every process of the container. */
@@ -49,19 +51,28 @@ export class Runc {
     await this.#run(['delete', '--force', this.#options.id], 'ignore').catch(() => {})
   }
 
-  async #run(args: readonly string[], output: 'inherit' | 'ignore'): Promise<void> {
+  async #run(
+    args: readonly string[],
+    output: 'inherit' | 'ignore',
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { program, directory } = this.#options
     const log = join(directory, `${args[0]}.log`)
     const state = join(directory, 'state')
     const globals = ['--root', state, '--log', log, '--log-format', 'json']
-    // No pipes: what `create` leaves behind would hold them open (node-runtime.md 2.3).
+    // No pipes: what `create` leaves behind would hold them open.
     const child = spawn(program, [...globals, ...args], {
       stdio: ['ignore', output, output],
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
       cwd: '/',
+      killSignal: 'SIGKILL',
+      ...(signal === undefined ? {} : { signal }),
     })
     const code = await new Promise<number | null>((resolve) => {
-      child.once('error', () => resolve(null))
+      child.once('error', () => {
+        // Interrupted, it has yet to end; never started, there is nothing to wait for.
+        if (child.pid === undefined) resolve(null)
+      })
       child.once('exit', (status) => resolve(status))
     })
     if (code !== 0) throw runcError(existsSync(log) ? readFileSync(log) : new Uint8Array(0))

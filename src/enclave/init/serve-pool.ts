@@ -19,7 +19,8 @@ export class ServePool {
   readonly #ended: Promise<unknown>
   // [0 no, -1 being written, 1 set; file; chunk]; read without a message, so never too late.
   readonly #alarm = new Int32Array(new SharedArrayBuffer(12))
-  // One a thread, closed when its thread ends: what it had not answered fails then instead of hanging.
+  readonly #closed: Int32Array
+  // One a thread, which closes it at its end: what it had not answered fails then instead of hanging.
   #devices: number[] = []
   #files: readonly string[] = []
   #serving = false
@@ -28,17 +29,25 @@ export class ServePool {
 
   /** `entry` is a program that calls `runServeWorker`. */
   constructor(entry: string | URL, threads: number) {
+    this.#closed = new Int32Array(new SharedArrayBuffer(4 * threads))
     const ready: Promise<void>[] = []
     const ended: Promise<void>[] = []
     for (let i = 0; i < threads; i += 1) {
       // No environment, no argument and no stdin of this process is any concern of the thread.
-      const worker = new Worker(entry, { env: {}, argv: [], stdin: false })
+      // It closes a descriptor that this thread opened: Node would warn of that on the container's stderr.
+      const worker = new Worker(entry, {
+        env: {},
+        argv: [],
+        stdin: false,
+        trackUnmanagedFds: false,
+      })
       this.#workers.push(worker)
       ended.push(
         new Promise((resolve) =>
           worker.once('exit', () => {
             const device = this.#devices[i]
-            if (device !== undefined) closeSync(device)
+            // One that never got its order, or ended without running any code of ours.
+            if (device !== undefined && Atomics.load(this.#closed, i) === 0) closeSync(device)
             resolve()
           }),
         ),
@@ -76,7 +85,13 @@ export class ServePool {
     this.#onTrouble = onTrouble
     while (this.#devices.length < this.#workers.length) this.#devices.push(cloneFuse(device))
     this.#workers.forEach((worker, i) => {
-      const order: ServeOrder = { device: this.#devices[i] ?? device, files, alarm: this.#alarm }
+      const order: ServeOrder = {
+        device: this.#devices[i] ?? device,
+        files,
+        alarm: this.#alarm,
+        closed: this.#closed,
+        index: i,
+      }
       worker.postMessage(order)
     })
     this.#serving = true

@@ -1,6 +1,7 @@
+import { closeSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import type { SealedFile } from './sealed-file.ts'
-import { serveSealed } from './serve.ts'
+import { serveSealed, type TamperedChunk } from './serve.ts'
 
 /** What a serving thread is sent, once. */
 export interface ServeOrder {
@@ -8,6 +9,9 @@ export interface ServeOrder {
   readonly files: readonly SealedFile[]
   /** Shared by all serving threads: `[1, file, chunk]` once a chunk was not genuine. */
   readonly alarm: Int32Array
+  /** Shared too: `closed[index]` is 1 once this thread has closed its device. */
+  readonly closed: Int32Array
+  readonly index: number
 }
 
 /** What a serving thread says: that it is up, that the alarm was set, and how it ended. */
@@ -24,8 +28,8 @@ export function runServeWorker(): void {
   const port = parentPort
   if (port === null) throw new TypeError('not a worker thread')
   const say = (news: ServeNews): void => port.postMessage(news)
-  port.once('message', ({ device, files, alarm }: ServeOrder) => {
-    const reason = serveSealed(device, files, ({ file, chunk }) => {
+  port.once('message', ({ device, files, alarm, closed, index }: ServeOrder) => {
+    const tampered = ({ file, chunk }: TamperedChunk): void => {
       // Only the first is kept: readahead asks again, and one is reason enough.
       if (Atomics.compareExchange(alarm, 0, 0, -1) === 0) {
         Atomics.store(alarm, 1, file)
@@ -33,10 +37,18 @@ export function runServeWorker(): void {
         Atomics.store(alarm, 0, 1)
       }
       say({ kind: 'alarm' })
-    })
-    for (const file of files) file.key.fill(0)
-    say({ kind: 'ended', reason })
-    port.close()
+    }
+    try {
+      const reason = serveSealed(device, files, tampered)
+      say({ kind: 'ended', reason })
+    } finally {
+      for (const file of files) file.key.fill(0)
+      // Here and not by the main thread: it may be the one that waits for an answer of ours, in
+      // mount(2), and would wait for ever.
+      Atomics.store(closed, index, 1)
+      closeSync(device)
+      port.close()
+    }
   })
   say({ kind: 'ready' })
 }

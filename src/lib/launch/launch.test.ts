@@ -288,7 +288,7 @@ test('the runtime specification holds nothing that the host could widen', () => 
   assert.deepEqual(run?.user, user)
   assert.equal(run?.noNewPrivileges, true)
   assert.equal(run?.terminal, false)
-  assert.deepEqual(run?.rlimits, [{ type: 'RLIMIT_CORE', hard: 0, soft: 0 }])
+  assert.deepEqual(run?.rlimits, [{ type: 'RLIMIT_CORE', hard: 1, soft: 1 }])
   assert.deepEqual(root, { path: '/r', readonly: false })
   const kinds = ((linux?.namespaces ?? []) as { type: string; path?: string }[]).map((n) => {
     assert.equal(n.path, undefined)

@@ -19,6 +19,15 @@ export interface RuntimePaths {
   readonly hostname: string
 }
 
+/** What the specification takes from the machine that it runs on. */
+export interface RuntimeMachine {
+  readonly architecture: 'x64' | 'arm64'
+  /** How readily the kernel kills the container where memory is short, -1000 to 1000. */
+  readonly oomScoreAdj: number
+}
+
+const PLAIN_MACHINE: RuntimeMachine = { architecture: 'x64', oomScoreAdj: 0 }
+
 /** What containerd and Docker give by default, and no more. */
 const CAPABILITIES = [
   'CAP_AUDIT_WRITE',
@@ -65,7 +74,7 @@ export function runtimeSpec(
   config: LaunchConfig,
   user: ResolvedUser,
   paths: RuntimePaths,
-  architecture: 'x64' | 'arm64' = 'x64',
+  machine: RuntimeMachine = PLAIN_MACHINE,
 ): object {
   return {
     ociVersion: '1.0.2',
@@ -81,10 +90,13 @@ export function runtimeSpec(
         permitted: CAPABILITIES,
       },
       rlimits: [
-        // A core file would be plaintext memory on a disk of the host.
-        { type: 'RLIMIT_CORE', hard: 0, soft: 0 },
+        // A core file would be plaintext memory on a disk of the host. One byte and not none: the
+        // kernel ignores 0 where cores go to a program, and takes 1 for `none` in both cases.
+        { type: 'RLIMIT_CORE', hard: 1, soft: 1 },
       ],
       noNewPrivileges: true,
+      // Said in any case: otherwise it is inherited from init, which the kernel spares.
+      oomScoreAdj: machine.oomScoreAdj,
     },
     root: { path: paths.rootfs, readonly: config.readonlyRootfs },
     hostname: config.hostname,
@@ -130,7 +142,7 @@ export function runtimeSpec(
       rootfsPropagation: 'private',
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
-      seccomp: seccompProfile(architecture),
+      seccomp: seccompProfile(machine.architecture),
     },
   }
 }

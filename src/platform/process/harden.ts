@@ -26,8 +26,11 @@ export function enterPrivateMounts(): void {
 export function forbidDumps(): void {
   // Safe: integers only.
   check(libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), 'prctl', 'PR_SET_DUMPABLE')
-  // Safe: struct rlimit64 is two u64; both zero. The kernel reads 16 bytes, the old value is not asked for.
-  check(libc.prlimit(0, RLIMIT_CORE, new Uint8Array(16), null), 'prlimit', 'RLIMIT_CORE')
+  // One byte and not none: where cores go to a program (`|` in core_pattern) the kernel ignores a
+  // limit of 0, but takes 1 for a ban (core(5), fs/coredump.c); no core file fits into it either.
+  const one = new Uint8Array(BigUint64Array.of(1n, 1n).buffer)
+  // Safe: struct rlimit64 is two u64. The kernel reads 16 bytes, the old value is not asked for.
+  check(libc.prlimit(0, RLIMIT_CORE, one, null), 'prlimit', 'RLIMIT_CORE')
 }
 
 /** Orphans below this process become its children, so that their exit can be waited for. */

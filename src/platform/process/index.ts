@@ -1,3 +1,4 @@
+export { childrenOf, killChildren } from './children.ts'
 export {
   becomeSubreaper,
   closeInherited,
