@@ -10,7 +10,7 @@ const MAX_MANIFEST = 65_536
 
 /**
  * Accepts manifest and init-data from the host only if this enclave was launched with exactly them:
- * their SHA-256 are MRENCLAVE and CONFIGID of the own report (own-protocols 1 and 9). Returns whom the
+ * their SHA-256 are MRENCLAVE and CONFIGID of the own report (docs/formats/init-data.md, docs/formats/manifest.md). Returns whom the
  * manifest pins as agent. Throws InitError `INIT_IDENTITY`.
  */
 export async function checkOwnIdentity(

@@ -14,7 +14,7 @@ import type { SealedFile } from './sealed-file.ts'
 
 /**
  * Opens the sealed layers in the spool, base first: header and tag table of each are proven against
- * the root that the agent handed over, before anything is mounted (own-protocols 4). Throws
+ * the root that the agent handed over, before anything is mounted (docs/formats/sealed-layer.md). Throws
  * SealedError; nothing stays open then.
  */
 export function openLayers(spool: string, layers: readonly HandoverLayer[]): SealedFile[] {

@@ -35,7 +35,7 @@ export interface RootfsOptions {
 }
 
 const { rdonly, nosuid, nodev, noatime } = MOUNT_FLAGS
-// No feature that follows extended attributes of a hostile layer (rootfs.md 3.3).
+// No feature that follows extended attributes of a hostile layer (kernel, overlayfs.rst).
 const OVERLAY = 'index=off,metacopy=off,xino=off,redirect_dir=off'
 
 /**

@@ -25,7 +25,7 @@ export type ServeEnd = 'unmounted' | 'aborted'
 
 /**
  * Serves the sealed files on a FUSE descriptor until it is unmounted. It blocks its thread, which
- * must therefore be a worker, and must not touch the mount (rootfs.md 2.8). A chunk that is not
+ * must therefore be a worker, and must not touch the mount (docs/rootfs.md). A chunk that is not
  * genuine is EIO for that read and a call of `tampered`.
  */
 export function serveSealed(

@@ -44,7 +44,7 @@ export const REQUEST_HEADER = 40
 export const REPLY_HEADER = 16
 /** The largest READ that we negotiate: 256 pages. */
 export const MAX_READ = 1_048_576
-/** What the buffer for one request must hold at least (rootfs.md 2.3); smaller is EINVAL after INIT. */
+/** What the buffer for one request must hold at least; smaller is EINVAL after INIT. */
 export const REQUEST_BUFFER: number = MAX_READ + 4096
 
 const MAX_NAME = 255

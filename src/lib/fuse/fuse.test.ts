@@ -44,7 +44,7 @@ function bodyOf(answer: FuseAnswer): Uint8Array {
 }
 
 test('INIT negotiates 1 MiB requests, no writeback cache and no splice', () => {
-  // What Linux 6.18 sends (rootfs.md 2.3).
+  // What Linux 6.18 sends.
   const body = new Writer()
     .u32le(7)
     .u32le(45)

@@ -22,12 +22,12 @@ const MAX_BACKGROUND = 64
 const CONGESTION = 48
 const PAGE = 4096
 
-// INIT flags: ASYNC_READ 0, PARALLEL_DIROPS 18, ABORT_ERROR 21, MAX_PAGES 22 (rootfs.md 2.3).
+// INIT flags: ASYNC_READ 0, PARALLEL_DIROPS 18, ABORT_ERROR 21, MAX_PAGES 22 (uapi/linux/fuse.h).
 const WANTED_FLAGS = (1 << 0) | (1 << 18) | (1 << 21) | (1 << 22)
 /** The minor version that these replies are laid out for. */
 export const MINOR = 31
 
-/** FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE: file data is cached once, by EROFS (rootfs.md 2.4). */
+/** FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE: file data is cached once, by EROFS (docs/rootfs.md). */
 export const SEALED_OPEN_FLAGS = 3
 
 /** The 16 bytes before every reply's body: `error` is 0 or an errno (it is sent negated). */

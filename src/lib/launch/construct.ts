@@ -50,7 +50,7 @@ const KERNEL_DIRECTORIES = ['/proc', '/sys', '/dev']
 
 /**
  * Constructs what will run from the verified image configuration, and adds of the host's request only
- * what was granted: nothing is merged, so nothing can be forgotten (own-protocols 8). A request that
+ * what was granted: nothing is merged, so nothing can be forgotten (docs/launch.md). A request that
  * is not granted refuses the launch instead of being dropped, since a program that runs with other
  * arguments than somebody asked for is a surprise too. Throws LaunchError.
  */

@@ -24,7 +24,7 @@ export interface MountRequest {
 /**
  * What the host asks of one launch. All of it is hostile: some members are only parsed and
  * re-rendered (hostname, resolv.conf, hosts, cgroup, limits), the others need a grant of the owner's
- * launch policy, one by one (own-protocols 8).
+ * launch policy, one by one (docs/launch.md).
  */
 export interface HostRequest {
   readonly args?: readonly string[]

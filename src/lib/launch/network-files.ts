@@ -1,5 +1,5 @@
 // `hosts` and `resolv.conf` come from the host. They are parsed into values and written anew, so that
-// no option, comment or odd byte of the host reaches the resolver inside (own-protocols 8).
+// no option, comment or odd byte of the host reaches the resolver inside (docs/launch.md).
 
 const LABEL = /^(?!-)[A-Za-z0-9_-]{1,63}(?<!-)$/
 const MAX_LINES = 512

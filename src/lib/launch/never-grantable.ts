@@ -1,6 +1,6 @@
 // Attack: a rule such as `permit (…, action == Action::"set-env", …)` without a condition would let
 // the host preload a library, name a proxy or move PATH. These names decide which code runs or whom
-// the program trusts, so no policy can hand them to the host; the image may set them (own-protocols 8).
+// the program trusts, so no policy can hand them to the host; the image may set them (docs/launch.md).
 
 const PREFIXES = [
   'LD_',

@@ -29,7 +29,7 @@ const FILE_ID_LENGTH = 16
 
 /**
  * A chunk opener that decrypts in place with one context for all chunks of a file: a third to a
- * seventh of the time of `createChunkOpener`, its reference (rootfs.md 4.1). Use it from the thread
+ * seventh of the time of `createChunkOpener`, its reference (docs/rootfs.md). Use it from the thread
  * that made it, and close it: the context holds the key schedule, which OpenSSL wipes when it is
  * freed. A chunk whose tag does not fit is zeroed, since in place means that it was decrypted.
  */

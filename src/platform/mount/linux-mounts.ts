@@ -5,7 +5,7 @@ import type { Mounts } from './mounts.ts'
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
-// The kernel copies one page of options and cuts the rest off without a word (rootfs.md 3.3).
+// The kernel copies one page of options and cuts the rest off without a word (docs/rootfs.md).
 const DATA_LIMIT = 4095
 
 /** mount(2) and umount2(2) of the calling thread's mount namespace. */
