@@ -474,6 +474,30 @@ test('registries are reached with the time of the enclave, not of the host', asy
   assert.ok(times.every((time) => Math.abs(time - Date.now()) < 60_000) && times.length > 0)
 })
 
+test('causes are shown to the host on the simulated platform only, whatever it asks for', async () => {
+  const name = await namespace()
+  const image = await publish(name, { diffId: digestOf(utf8('other')) })
+  const simulated = await agentFor(name, image.registry)
+  const shown = await refusal(simulated.prepare({ explain: true }))
+  assert.match(JSON.stringify(shown.details), /LAYER_DIFF_ID_MISMATCH/)
+  const real = harness.agent({
+    namespace: name,
+    environment: {
+      tee: { ...simulated.tee, platform: 'sgx' },
+      registryNetwork: {
+        transport: () => image.registry.transport,
+        clock: { sleep: async () => {}, random: () => 0, now: Date.now },
+      },
+      sealLayers: spoolSealer(mkdtempSync(join(harness.dir, 'spool-'))),
+    },
+  })
+  await real.configure()
+  const request = utf8(JSON.stringify({ network: 'host', explain: true }))
+  const call = { containerId: 'c1', podId: 'p1', image: 'registry.example/team/app:1', request }
+  const hidden = await refusal(real.agent.handlers.prepare(call, context()))
+  assert.deepEqual([hidden.code, hidden.details], ['IMAGE_REJECTED', undefined])
+})
+
 test('a supervisor that goes away leaves no sealed file behind', async () => {
   const name = await namespace()
   const image = await publish(name)
