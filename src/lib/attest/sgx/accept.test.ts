@@ -144,6 +144,50 @@ test('verifyQuote() refuses bytes left over inside the nested data of version 4'
   assert.equal(result.code, 'QUOTE_FORMAT')
 })
 
+test('every length field of a quote that is one off refuses it', () => {
+  const input = forge()
+  const { quote } = input
+  const [v4, v5] = [reframe(quote, 4), reframe(quote, 5)]
+  // Signature data, QE auth data and certification data; the frame of versions 4 and 5 around them.
+  for (const [bytes, fields] of [
+    [quote, [432, 1012, 1048]],
+    [v4, [432, 566, 1018, 1054]],
+    [v5, [50, 438, 572, 1024, 1060]],
+  ] as const) {
+    assert.equal(verifyQuote({ ...input, quote: bytes }).verified, true)
+    for (const at of fields) {
+      for (const step of [1, -1]) {
+        const edited = bytes.with(at, (bytes[at] ?? 0) + step)
+        const { code } = verifyQuote({ ...input, quote: edited })
+        assert.equal(code, 'QUOTE_FORMAT', `version ${bytes[0]}, ${at}, ${step}`)
+      }
+    }
+  }
+})
+
+test('trailing bytes inside any artefact refuse it', () => {
+  const more = (bytes: Uint8Array): Uint8Array => concat(bytes, new Uint8Array([1]))
+  for (const [member, code] of [
+    ['tcbInfo', 'TCB_INFO_FORMAT'],
+    ['qeIdentity', 'QE_IDENTITY_FORMAT'],
+    ['pckCrl', 'CRL_FORMAT'],
+    ['rootCaCrl', 'CRL_FORMAT'],
+    ['tcbInfoIssuerChain', 'TCB_SIGNER_FORMAT'],
+    ['qeIdentityIssuerChain', 'TCB_SIGNER_FORMAT'],
+  ] as const) {
+    const result = verify(finish((f) => (f.collateral[member] = more(f.collateral[member]))))
+    assert.equal(result.code, code, member)
+  }
+  for (const name of ['pck', 'ca', 'root'] as const) {
+    const edit: Edit = (p) => {
+      p.editCertificates = (certificates) => {
+        certificates[name] = more(certificates[name])
+      }
+    }
+    assert.equal(verify(edit).code, 'PCK_CHAIN_FORMAT', name)
+  }
+})
+
 test('verifyQuote() accepts the Processor CA with five members', () => {
   const result = verify((p) => {
     p.ca.subject = 'Intel SGX PCK Processor CA'

@@ -173,15 +173,22 @@ test('every truncation of a CRL, of TCB info and of QE identity is refused', () 
   }
 })
 
+/** One bit of each byte, or with SLOW=1 every one. */
+function bitsOf(at: number): readonly number[] {
+  return process.env.SLOW === '1' ? [0, 1, 2, 3, 4, 5, 6, 7] : [at % 8]
+}
+
 test('a flipped bit in any byte of a quote refuses it', () => {
   const { quote } = PROCESSOR.input
   const copy = quote.slice()
   for (let at = 0; at < quote.length; at++) {
     // The NUL after the chain is signed by nobody and may be a space as well.
     if (at === quote.length - 1) continue
-    copy[at] = (quote[at] ?? 0) ^ (1 << (at % 8))
-    const result = verifyQuote({ ...PROCESSOR.input, quote: copy, now: NOW })
-    assert.equal(result.verified, false, `byte ${at}`)
+    for (const bit of bitsOf(at)) {
+      copy[at] = (quote[at] ?? 0) ^ (1 << bit)
+      const result = verifyQuote({ ...PROCESSOR.input, quote: copy, now: NOW })
+      assert.equal(result.verified, false, `byte ${at}, bit ${bit}`)
+    }
     copy[at] = quote[at] ?? 0
   }
 })
