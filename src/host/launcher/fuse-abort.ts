@@ -13,8 +13,8 @@ export function isDying(pid: number): boolean {
 /**
  * Ends the FUSE connections that a process has mounted. A process that serves its own mount and is killed
  * while one of its threads waits for an answer waits for ever: its descriptors are closed, and the
- * connection ended with them, only when all of its threads are gone. Call it in a private mount
- * namespace: the control filesystem is mounted there if it is not. Does nothing if there is none.
+ * connection ended with them, only when all of its threads are gone. The control filesystem is mounted
+ * for as long as it takes if it is not. Does nothing if there is none.
  */
 export function abortFuse(pid: number): void {
   for (const line of read(`/proc/${pid}/mountinfo`).split('\n')) {
@@ -22,9 +22,9 @@ export function abortFuse(pid: number): void {
     const kind = words[words.indexOf('-') + 1]
     const connection = /^0:(\d+)$/.exec(words[2] ?? '')?.[1]
     if (kind !== 'fuse.sealed' || connection === undefined) continue
-    if (!abort(connection)) {
-      mountControl()
+    if (!abort(connection) && mountControl()) {
       abort(connection)
+      linuxMounts.unmount(CONNECTIONS, { detach: true })
     }
   }
 }
@@ -38,13 +38,15 @@ function abort(connection: string): boolean {
   }
 }
 
-function mountControl(): void {
+function mountControl(): boolean {
   const { nosuid, nodev, noexec } = MOUNT_FLAGS
   try {
     const flags = nosuid | nodev | noexec
     linuxMounts.mount({ source: 'fusectl', target: CONNECTIONS, type: 'fusectl', flags })
+    return true
   } catch {
     // mounted already, or a kernel without it: the connection has ended in between, or never will
+    return false
   }
 }
 
