@@ -1,4 +1,4 @@
-export { childrenOf, killChildren } from './children.ts'
+export { killChildren, livingChildren } from './children.ts'
 export {
   becomeSubreaper,
   closeInherited,

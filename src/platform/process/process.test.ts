@@ -32,6 +32,24 @@ test('Reaper gets the status of adopted orphans and leaves children of child_pro
   assert.deepEqual(JSON.parse(out), [3, { code: 5, signal: 0 }])
 })
 
+test('killChildren() ends children and what they leave behind', () => {
+  const script = `
+    import { becomeSubreaper, killChildren, livingChildren } from '${import.meta.dirname}/index.ts'
+    import { spawn } from 'node:child_process'
+    becomeSubreaper()
+    const child = spawn('sh', ['-c', 'sleep 600 & sleep 600'], { stdio: 'ignore' })
+    while (livingChildren(child.pid).length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
+    const all = [child.pid, ...livingChildren(child.pid)]
+    killChildren()
+    console.log(JSON.stringify([livingChildren(process.pid), all.length]))`
+  const out = execFileSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', script],
+    { encoding: 'utf8', timeout: 20_000, cwd: import.meta.dirname },
+  )
+  assert.deepEqual(JSON.parse(out), [[], 3])
+})
+
 test('Reaper refuses a pid that is no child', async () => {
   using reaper = new Reaper()
   await assert.rejects(reaper.wait(1), { code: 'ECHILD' })
