@@ -53,7 +53,7 @@ export function sgxClaims(result: QuoteResult): SgxClaims {
     fmspc: toHex(pck.fmspc),
     sgx_type: SGX_TYPES[pck.sgxType],
     ...(platform && {
-      platform_instance_id: toHex(platform.instanceId.slice().reverse()),
+      platform_instance_id: toHex(Uint8Array.from(platform.instanceId).reverse()),
       ...(platform.dynamicPlatform !== undefined && {
         is_dynamic_platform: platform.dynamicPlatform,
       }),
