@@ -36,10 +36,14 @@ function cell(text: string): string {
 function cliPage(): string {
   const node = join(top, 'node_modules/.bin/node')
   const pages = JSON.parse(
-    execFileSync(node, [join(top, 'dist/enclave-cc.cjs')], {
-      env: { ENCLAVE_CC_HELP_PAGES: '1' },
-      encoding: 'utf8',
-    }),
+    execFileSync(
+      node,
+      ['--disable-warning=ExperimentalWarning', join(top, 'dist/enclave-cc.cjs')],
+      {
+        env: { ENCLAVE_CC_HELP_PAGES: '1' },
+        encoding: 'utf8',
+      },
+    ),
   ) as [string, string][]
   return [
     '# CLI reference\n',
