@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import { concat, equalBytes, FormatError, toHex } from '#lib/bytes'
-import { importP256, verifyRawSignature } from '#lib/x509'
+import { type Certificate, importP256, verifyRawSignature } from '#lib/x509'
 import { AttestError } from '../attest-error.ts'
 import { CERTIFICATION_TYPES } from './certification-data.ts'
 import {
@@ -88,6 +88,9 @@ interface Dated {
 }
 
 const qeReports = /* @__PURE__ */ new Memo<true>(64)
+const attestationKeys = /* @__PURE__ */ new Memo<KeyObject>(64)
+/** Extensions of certificates that a remembered chain holds; they go with it. */
+const extensions = /* @__PURE__ */ new WeakMap<Certificate, PckExtension>()
 
 /**
  * The checks of docs/formats/quote.md, of a quote that was parsed: all that does not depend on
@@ -207,7 +210,8 @@ function pckChainText(quote: ParsedFrame, collateral: Collateral): Uint8Array {
 }
 
 function readPck({ leaf, ca }: PckChain): PckExtension {
-  const pck = parsePckExtension(leaf)
+  const pck = extensions.get(leaf) ?? parsePckExtension(leaf)
+  extensions.set(leaf, pck)
   const expected = ca === 'platform' ? 7 : 5
   if ((pck.platform !== undefined) === (ca === 'platform')) return pck
   throw new AttestError('PCK_EXTENSION', 'reading the SGX extension: wrong for its authority', {
@@ -269,7 +273,8 @@ function requireQuoteSignature({ attestationKey, signed, signature }: ParsedFram
       cause,
     })
   try {
-    if (verifyRawSignature(importP256(attestationKey), signed, signature)) return
+    const key = attestationKeys.get([attestationKey], () => importP256(attestationKey))
+    if (verifyRawSignature(key, signed, signature)) return
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
     throw refused('the attestation key is not a point on P-256', cause)
