@@ -38,7 +38,6 @@ interface Pod {
   readonly agent: number
   readonly init: number
   readonly enclaves: readonly (readonly [program: 'agent' | 'init', pid: number])[]
-  output(): string
   stop(): Promise<void>
 }
 
@@ -101,7 +100,6 @@ async function start(
       ['agent', agent],
       ['init', init],
     ],
-    output: () => output,
     stop,
   }
 }
@@ -315,7 +313,8 @@ test('SIGUSR1 opens no inspector', async () => {
         assert.deepEqual(safely(() => listening(pid)) ?? [], [])
         await delay(20)
       }
-      assert.doesNotMatch(pod.output(), /Debugger listening/)
+      // Nor is it a way to end an enclave: nobody listens to the signal at all.
+      assert.ok(existsSync(`/proc/${pid}/fd`), `${which} lives on`)
     } finally {
       await pod.stop()
     }
