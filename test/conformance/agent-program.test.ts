@@ -77,7 +77,7 @@ test('the program attests over its descriptors, and ends when its supervisor goe
 
   const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
   assert.equal(open.includes('/etc/hostname'), false)
-  assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /Max core file size +0 +0 /)
+  assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /Max core file size +1 +1 /)
 
   hangUp()
   assert.deepEqual(await exited, [0, null])
