@@ -7,6 +7,7 @@ import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
 import { type ExitStatus, killChildren, type Reaper } from '#platform/process'
 import { MAX_ACCOUNTS_BYTES, resolveUser } from './accounts.ts'
 import { InitError } from './init-error.ts'
+import { mountMemory } from './memory-mount.ts'
 import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
@@ -66,8 +67,8 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   mkdirSync(base, { recursive: true, mode: 0o700 })
   // Small: what grows (the scratch) is a filesystem of its own.
   const data = 'mode=700,size=16m'
-  mounts.mount({ source: 'init', target: base, type: 'tmpfs', flags: nosuid | nodev, data })
-  const container = new RunningContainer(options)
+  const noswap = mountMemory(mounts, { source: 'init', target: base, flags: nosuid | nodev, data })
+  const container = new RunningContainer(options, noswap)
   try {
     await container.start()
     return container
@@ -110,6 +111,7 @@ function tamperedMessage({ file, chunk }: { file: string; chunk: number }): stri
 class RunningContainer implements Container {
   readonly #options: ContainerOptions
   readonly #runc: Runc
+  readonly #noswap: boolean
   #rootfs: Rootfs | undefined
   #closing: Promise<void> | undefined
   #created = false
@@ -117,8 +119,9 @@ class RunningContainer implements Container {
   pid = 0
   exited: Promise<ContainerExit> = Promise.reject(new Error('not started'))
 
-  constructor(options: ContainerOptions) {
+  constructor(options: ContainerOptions, noswap: boolean) {
     this.exited.catch(() => {})
+    this.#noswap = noswap
     this.#options = options
     this.#runc = new Runc({
       program: options.runc,
@@ -227,6 +230,7 @@ class RunningContainer implements Container {
     const spec = runtimeSpec(config, user, paths, {
       architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
       oomScoreAdj,
+      noswap: this.#noswap,
     })
     writeFileSync(at('config.json'), JSON.stringify(spec), { mode: 0o600 })
   }

@@ -5,6 +5,7 @@ import { mountFuse } from '#platform/fuse'
 import { loopMount } from '#platform/loop'
 import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
 import { InitError } from './init-error.ts'
+import { mountMemory } from './memory-mount.ts'
 import { closeLayers } from './open-layers.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { ServePool } from './serve-pool.ts'
@@ -76,10 +77,9 @@ class MountStack {
       mkdirSync(at(`l/${name}`))
       this.#mountErofs(at(`f/${name}`), at(`l/${name}`))
     }
-    mounts.mount({
+    mountMemory(mounts, {
       source: 'scratch',
       target: at('s'),
-      type: 'tmpfs',
       flags: nosuid | nodev | noatime,
       data: `mode=700,size=${scratchSize}`,
     })

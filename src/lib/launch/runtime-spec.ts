@@ -24,9 +24,11 @@ export interface RuntimeMachine {
   readonly architecture: 'x64' | 'arm64'
   /** How readily the kernel kills the container where memory is short, -1000 to 1000. */
   readonly oomScoreAdj: number
+  /** Whether the kernel knows the option of tmpfs that keeps its pages out of swap. */
+  readonly noswap: boolean
 }
 
-const PLAIN_MACHINE: RuntimeMachine = { architecture: 'x64', oomScoreAdj: 0 }
+const PLAIN_MACHINE: RuntimeMachine = { architecture: 'x64', oomScoreAdj: 0, noswap: false }
 
 /** What containerd and Docker give by default, and no more. */
 const CAPABILITIES = [
@@ -62,7 +64,16 @@ const MASKED_PATHS = [
   '/sys/fs/fuse',
 ]
 
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+const READONLY_PATHS = [
+  '/proc/bus',
+  '/proc/fs',
+  '/proc/irq',
+  '/proc/sys',
+  '/proc/sysrq-trigger',
+  // With cgroup v1 runc puts the controllers on a tmpfs of no size that stays writable, whatever the
+  // options of the mount say: memory past every bound of the scratch.
+  '/sys/fs/cgroup',
+]
 
 const HARD = ['nosuid', 'noexec', 'nodev']
 
@@ -76,6 +87,7 @@ export function runtimeSpec(
   paths: RuntimePaths,
   machine: RuntimeMachine = PLAIN_MACHINE,
 ): object {
+  const memory = machine.noswap ? ['noswap'] : []
   return {
     ociVersion: '1.0.2',
     process: {
@@ -102,7 +114,13 @@ export function runtimeSpec(
     hostname: config.hostname,
     mounts: [
       mount('/proc', 'proc', 'proc', HARD),
-      mount('/dev', 'tmpfs', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+      mount('/dev', 'tmpfs', 'tmpfs', [
+        'nosuid',
+        'strictatime',
+        'mode=755',
+        'size=65536k',
+        ...memory,
+      ]),
       mount('/dev/pts', 'devpts', 'devpts', [
         'nosuid',
         'noexec',
@@ -111,7 +129,7 @@ export function runtimeSpec(
         'mode=0620',
         'gid=5',
       ]),
-      mount('/dev/shm', 'tmpfs', 'shm', [...HARD, 'mode=1777', 'size=65536k']),
+      mount('/dev/shm', 'tmpfs', 'shm', [...HARD, 'mode=1777', 'size=65536k', ...memory]),
       mount('/dev/mqueue', 'mqueue', 'mqueue', HARD),
       mount('/sys', 'sysfs', 'sysfs', [...HARD, 'ro']),
       mount('/sys/fs/cgroup', 'cgroup', 'cgroup', [...HARD, 'relatime', 'ro']),
@@ -122,6 +140,7 @@ export function runtimeSpec(
           'mode=755',
           `size=${config.scratch.size}`,
           'tmpcopyup',
+          ...memory,
         ]),
       ),
       file('/etc/hosts', paths.hosts),
