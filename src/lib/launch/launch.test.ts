@@ -310,6 +310,28 @@ test('the runtime specification holds nothing that the host could widen', () => 
   assert.equal(capabilities.inheritable, undefined)
 })
 
+test('runtimeSpec() says the score of the machine and keeps every tmpfs out of swap', () => {
+  const paths = { rootfs: '/r', hosts: '/h', resolvConf: '/c', hostname: '/n' }
+  const user = { uid: 0, gid: 0, additionalGids: [] }
+  const of = (noswap: boolean) =>
+    runtimeSpec({ ...launch(), volumes: ['/data'] }, user, paths, {
+      architecture: 'x64',
+      oomScoreAdj: 250,
+      noswap,
+    }) as {
+      process: { oomScoreAdj: number }
+      mounts: { type: string; options: string[] }[]
+      linux: { readonlyPaths: string[] }
+    }
+  const spec = of(true)
+  assert.equal(spec.process.oomScoreAdj, 250)
+  const memory = spec.mounts.filter(({ type }) => type === 'tmpfs')
+  assert.equal(memory.length, 3)
+  assert.ok(memory.every(({ options }) => options.includes('noswap')))
+  assert.ok(!JSON.stringify(of(false)).includes('noswap'))
+  assert.ok(spec.linux.readonlyPaths.includes('/sys/fs/cgroup'))
+})
+
 test('the seccomp filter leaves out what changes kernel, mounts, namespaces and keyrings', () => {
   const paths = { rootfs: '/r', hosts: '/h', resolvConf: '/c', hostname: '/n' }
   const user = { uid: 0, gid: 0, additionalGids: [] }
