@@ -39,5 +39,6 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   image: { summary: 'Encrypt, sign, copy and inspect images', load: image },
   keygen: { summary: 'Make encryption and signing keys', load: image },
   kbs: { summary: 'The key broker and its administration', load: kbs },
-  quote: { summary: 'Inspect and verify SGX quotes', load: attest },
+  quote: { summary: 'Inspect and verify SGX and TDX quotes', load: attest },
+  collateral: { summary: 'Fetch, export and import what quotes are verified with', load: attest },
 }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type CollateralFacts,
@@ -14,7 +13,7 @@ import {
   type TrustAnchor,
   verifyCollateralSet,
 } from '#lib/attest'
-import { FormatError, fromHex } from '#lib/bytes'
+import { FormatError, fromHex, fromUtf8 } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { createHttpTransport } from '#platform/http'
@@ -27,7 +26,7 @@ import {
   type Update,
 } from './collateral-client.ts'
 import { factsOf, readSet, writeSet } from './collateral-store.ts'
-import { readOptional, readQuoteFile } from './evidence-files.ts'
+import { readInput, readOptional, readQuoteFile } from './evidence-files.ts'
 import { readAnchor } from './trust-anchor-file.ts'
 
 const DAY = 86_400_000
@@ -98,7 +97,7 @@ export async function collateralFetchCommand(
   const base = originOf(input.text('pccs') ?? INTEL_PCS)
   using transport = createHttpTransport({
     proxyEnv: context.env,
-    ...(ca !== undefined && { ca: [await readFile(ca, 'utf8')] }),
+    ...(ca !== undefined && { ca: [fromUtf8(await readInput(ca), '--tls-ca')] }),
   })
   const quotePath = input.text('quote')
   const quote =

@@ -8,7 +8,7 @@ import {
   collateralFromFiles,
   requireNotOlder,
 } from '#lib/attest'
-import { isCoded } from '#lib/errors'
+import { CodedError, isCoded } from '#lib/errors'
 import { readOptional } from './evidence-files.ts'
 
 /** A set in its directory. */
@@ -29,7 +29,11 @@ export async function readSet(directory: string): Promise<CollateralSet | undefi
 
 /** The set in `directory` itself and those in the directories just below it, by name. */
 export async function readSets(directory: string): Promise<StoredSet[]> {
-  const entries = await readdir(directory, { withFileTypes: true })
+  const entries = await readdir(directory, { withFileTypes: true }).catch((cause: unknown) => {
+    const { code } = cause as NodeJS.ErrnoException
+    const found = code === 'ENOENT' ? 'there is no such directory' : `${code}`
+    throw new CodedError('INPUT_UNREADABLE', `reading ${directory}: ${found}`, { cause })
+  })
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
   const sets: StoredSet[] = []
   for (const at of [directory, ...names.sort().map((name) => join(directory, name))]) {
