@@ -62,6 +62,7 @@ export {
   REPORT_DATA_SIZE,
   REPORT_SIZE,
 } from './sgx/report.ts'
+export { reportKeyRequest, reportMacHolds } from './sgx/report-mac.ts'
 export type { TargetInfo } from './sgx/target-info.ts'
 export {
   encodeTargetInfo,

@@ -1,20 +1,18 @@
 import { type KeyObject, sign } from 'node:crypto'
 import {
   ATTESTATION_KEY_P256,
-  aesCmac,
   CERTIFICATION_PCK_CHAIN,
-  encodeKeyRequest,
   encodeQuote,
   encodeSignedPart,
   encodeTargetInfo,
   INTEL_QE_VENDOR_ID,
-  KEY_NAME,
-  parseReport,
   parseReportBody,
   REPORT_BODY_SIZE,
   REPORT_SIZE,
+  reportKeyRequest,
+  reportMacHolds,
 } from '#lib/attest'
-import { concat, equalSecret, fromHex } from '#lib/bytes'
+import { concat, fromHex } from '#lib/bytes'
 import { TeeDeviceError } from '#protocol/tee-device'
 import type { Cpu } from './cpu.ts'
 import { QE_ISVSVN, quotingEnclaveIdentity } from './quoting-identity.ts'
@@ -88,25 +86,7 @@ function checkReport(cpu: Cpu, bytes: Uint8Array): void {
   if (bytes.length !== REPORT_SIZE) {
     throw new TeeDeviceError('TEE_REQUEST_MALFORMED', `quoting: report has ${bytes.length} bytes`)
   }
-  const { keyId, mac } = parseReport(bytes)
-  const request = encodeKeyRequest({
-    keyName: KEY_NAME.REPORT,
-    keyPolicy: 0,
-    isvSvn: 0,
-    cpuSvn: new Uint8Array(16),
-    flagsMask: 0n,
-    xfrmMask: 0n,
-    keyId,
-    miscMask: 0,
-    configSvn: 0,
-  })
-  const key = cpu.key(quotingEnclaveIdentity(), request)
-  try {
-    // One check covers body, target and platform: each of them changes the key or the MAC.
-    if (equalSecret(aesCmac(key, bytes.subarray(0, REPORT_BODY_SIZE)), mac)) return
-  } finally {
-    key.fill(0)
-  }
+  if (reportMacHolds(bytes, cpu.key(quotingEnclaveIdentity(), reportKeyRequest(bytes)))) return
   throw new TeeDeviceError(
     'TEE_REPORT_REFUSED',
     'quoting: the report was not made by this platform for its quoting enclave, or was altered',
