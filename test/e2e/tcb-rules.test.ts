@@ -239,7 +239,7 @@ test('an enclave has descriptors 0 to 3 and what it opened itself; no child has 
   }
 })
 
-test('no core file: the limit is zero, and a crash leaves none', async () => {
+test('no core file: the limit is the ban of one byte, and a crash leaves none', async () => {
   const pod = await start()
   try {
     for (const [, pid] of pod.enclaves) {
