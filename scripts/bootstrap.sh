@@ -17,9 +17,9 @@ packages="libatomic1"
 for word in "$@"; do
   case $word in
     --no-install) install=no ;;
-    test) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo umoci openssl python3-minimal tar xz-utils" ;;
+    test) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo openssl python3-minimal tar xz-utils" ;;
     demo) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo tar xz-utils" ;;
-    bench) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo umoci containerd tar xz-utils" ;;
+    bench) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo containerd tar xz-utils" ;;
     *) fail "unknown argument $word [USAGE]" "use --no-install, test, demo or bench" 2 ;;
   esac
 done
