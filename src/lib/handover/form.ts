@@ -37,8 +37,11 @@ export interface EvidenceForm {
   checkTarget(targetInfo: Uint8Array, check: (target: TargetIdentity) => void): void
   /** Evidence over `reportData` (64 bytes) for the enclave that `targetInfo` names. */
   make(targetInfo: Uint8Array, reportData: Uint8Array): Promise<Uint8Array>
-  /** What our own evidence says of the platform, after it was made. */
-  platformOf(own: Uint8Array, reportData: Uint8Array): Promise<Uint8Array>
+  /**
+   * What our own evidence says of the platform, after it was made. Throws HandoverError if it is
+   * not ours.
+   */
+  platformOf(self: Self, own: Uint8Array, reportData: Uint8Array): Promise<Uint8Array>
   /**
    * Judges the peer's evidence: genuine, over this very report data, for us, by the enclave that
    * `targetInfo` names. Throws HandoverError.

@@ -139,7 +139,7 @@ class InitiatorMachine implements Initiator {
     const t2 = transcript2(t1, b2, evidence)
     const ownData = initReportData(t2)
     const own = await form.make(offer.targetInfo, ownData)
-    await checkSamePlatform(form, own, ownData, agent)
+    await checkSamePlatform(form, self, own, ownData, agent)
     const prk = extract(t2, sharedSecret(pair.privateKey, offer.publicKey))
     const proof = proofOf(prk, t2, own)
     const t3 = transcript3(t2, own, proof)

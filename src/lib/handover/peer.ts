@@ -63,11 +63,12 @@ export async function checkEvidence(
 /** Refuses evidence that two machines made: each is genuine, but one conversation has one machine. */
 export async function checkSamePlatform(
   form: EvidenceForm,
+  self: Self,
   own: Uint8Array,
   reportData: Uint8Array,
   peer: Evidence,
 ): Promise<void> {
-  const platform = await form.platformOf(own, reportData)
+  const platform = await form.platformOf(self, own, reportData)
   if (!equalBytes(platform, peer.platform)) throw refused('the evidence is of two platforms')
 }
 

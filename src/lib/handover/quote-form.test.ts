@@ -25,13 +25,17 @@ const QUOTES = { code: 2, targetInfoSize: 0 } as const
 
 type Edit = (parts: ForgeParts) => void
 type Identity = Partial<ForgeParts['body']>
+type QuotingTee = Pick<Tee, 'quote' | 'targetInfo' | 'report'>
+
+const local = localPlatform(fill(7, 16))
 
 const BASE = forge()
 const [ANCHOR] = BASE.anchors
 
 /** The TEE of an enclave on the forged platform; `edit` makes it another platform. */
-function quoting(identity: Identity, edit: Edit = () => {}): Pick<Tee, 'quote'> {
+function quoting(identity: Identity, edit: Edit = () => {}): QuotingTee {
   return {
+    ...local.tee(identity),
     quote: async (reportData) =>
       forge((parts) => {
         parts.body = reportBody({ ...identity, reportData })
@@ -40,7 +44,7 @@ function quoting(identity: Identity, edit: Edit = () => {}): Pick<Tee, 'quote'> 
   }
 }
 
-function form(tee: Pick<Tee, 'quote'>, collateral: Collateral = BASE.collateral): EvidenceForm {
+function form(tee: QuotingTee, collateral: Collateral = BASE.collateral): EvidenceForm {
   assert.ok(ANCHOR)
   return quoteForm({
     tee,
@@ -50,8 +54,6 @@ function form(tee: Pick<Tee, 'quote'>, collateral: Collateral = BASE.collateral)
     now: () => FORGE_NOW.getTime(),
   })
 }
-
-const local = localPlatform(fill(7, 16))
 
 interface Setup {
   readonly agent?: EvidenceForm
@@ -144,6 +146,45 @@ test('the agent by itself refuses the quote of another platform', async () => {
     platformOf: async () => claimed,
   }
   await refusedFor({ init }, 'of two platforms')
+})
+
+test('a quote that the host has of another enclave does not stand for our own', async () => {
+  // Over the very report data: any enclave can ask for that. What it shows is another platform's.
+  for (const change of [{ mrEnclave: fill(0xee) }, { configId: concat(fill(0xd2), fill(0)) }]) {
+    const { quote } = quoting({ ...INIT, ...change })
+    const init = form({ ...quoting(INIT), quote })
+    await refusedFor({ init }, 'made for us is of another enclave')
+  }
+})
+
+test('an agent whose own identity could not be read once reads it again', async () => {
+  let late = true
+  const tee = quoting(AGENT)
+  const agent = form({
+    ...tee,
+    targetInfo: async () => {
+      if (late) throw new Error('not yet')
+      return tee.targetInfo()
+    },
+  })
+  const responder = createResponder({
+    form: agent,
+    peer: { mrEnclave: INIT.mrEnclave },
+    initDataDigest: DIGEST,
+    now: () => 0,
+  })
+  const manifestDigest = `sha256:${'0'.repeat(64)}`
+  const payload = { layers: [], config: fill(1), scratch: fill(2) }
+  const launchId = responder.offer({ podId: 'p', containerId: 'c', manifestDigest, payload })
+  const begin = (): Promise<Uint8Array> =>
+    createInitiator({
+      form: form(quoting(INIT)),
+      launchId,
+      peer: { mrSigner: fill(0x51), isvProdId: 1, minIsvSvn: 2 },
+    }).begin()
+  await assert.rejects(responder.handle(await begin()), { code: 'HANDOVER_REFUSED' })
+  late = false
+  assert.equal((await responder.handle(await begin()))[0], 2)
 })
 
 test('a swapped form is refused, whichever side has which', async () => {

@@ -1,11 +1,19 @@
 import { createHash } from 'node:crypto'
-import { type Collateral, type Tee, type TrustAnchor, verifyQuote } from '#lib/attest'
+import {
+  type Collateral,
+  parseReport,
+  type ReportBody,
+  type Tee,
+  type TrustAnchor,
+  verifyQuote,
+} from '#lib/attest'
+import { equalBytes } from '#lib/bytes'
 import { type Evidence, type EvidenceForm, FORM_QUOTE, type Self } from './form.ts'
 import { refused } from './handover-error.ts'
 
 /** What a handover with quotes needs. Anchor and minimum are constants of the measured program. */
 export interface QuoteFormOptions {
-  readonly tee: Pick<Tee, 'quote'>
+  readonly tee: Pick<Tee, 'quote' | 'targetInfo' | 'report'>
   /** The one root that both quotes must stand on. */
   readonly anchor: TrustAnchor
   /** Lowest TCB evaluation number of the collateral: the host brings it. */
@@ -17,8 +25,6 @@ export interface QuoteFormOptions {
 }
 
 const NOTHING = /* @__PURE__ */ new Uint8Array(0)
-/** No conversation has this report data: theirs are hashes. */
-const SELF = /* @__PURE__ */ new Uint8Array(64)
 
 /**
  * Form 2: quotes in place of local reports, TI fields empty. Both sides verify both quotes in full,
@@ -47,18 +53,33 @@ export function quoteForm(options: QuoteFormOptions): EvidenceForm {
   return {
     code: FORM_QUOTE,
     targetInfoSize: 0,
+    // From the processor: a quote comes through the host, which has quotes of other enclaves too.
     async self() {
-      const { body } = await judge(await options.tee.quote(SELF), SELF)
+      const { tee } = options
+      const body = parseReport(await tee.report(await tee.targetInfo(), new Uint8Array(64)))
       return { targetInfo: NOTHING, body }
     },
     // Without TARGETINFO there is nothing to look at before the evidence itself.
     checkTarget: () => {},
     make: (_targetInfo, reportData) => options.tee.quote(reportData),
-    async platformOf(own, reportData) {
-      return (await judge(own, reportData)).platform
+    async platformOf(self, own, reportData) {
+      const { body, platform } = await judge(own, reportData)
+      if (sameEnclave(body, self.body)) return platform
+      throw refused('the quote that was made for us is of another enclave')
     },
     async check(_self: Self, evidence, _targetInfo, reportData) {
       return await judge(evidence, reportData)
     },
   }
+}
+
+function sameEnclave(a: ReportBody, b: ReportBody): boolean {
+  return (
+    equalBytes(a.mrEnclave, b.mrEnclave) &&
+    equalBytes(a.mrSigner, b.mrSigner) &&
+    equalBytes(a.configId, b.configId) &&
+    a.isvProdId === b.isvProdId &&
+    a.isvSvn === b.isvSvn &&
+    a.flags === b.flags
+  )
 }

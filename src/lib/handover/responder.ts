@@ -230,7 +230,7 @@ class ResponderMachine implements Responder {
     const self = await this.#ownSelf()
     const init = await checkEvidence(form, self, evidence, hello.targetInfo, initReportData(t2))
     checkInit(init.body, peer)
-    await checkSamePlatform(form, own, ownData, init)
+    await checkSamePlatform(form, self, own, ownData, init)
     const prk = extract(t2, sharedSecret(pair.privateKey, hello.publicKey))
     try {
       if (!equalSecret(proofOf(prk, t2, evidence), proof)) throw refused('F is wrong')
@@ -294,8 +294,15 @@ class ResponderMachine implements Responder {
   }
 
   async #ownSelf(): Promise<Self> {
-    this.#self ??= this.#readOwnSelf()
-    return this.#self
+    const self = this.#self ?? this.#readOwnSelf()
+    this.#self = self
+    try {
+      return await self
+    } catch (cause) {
+      // Collateral that was late is no reason to refuse for ever.
+      if (this.#self === self) this.#self = undefined
+      throw cause
+    }
   }
 
   async #readOwnSelf(): Promise<Self> {
