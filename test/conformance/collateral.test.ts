@@ -177,6 +177,59 @@ test('a broker verifies evidence without collateral from its directory, and from
   assert.equal((await attestBare(world)).json.code, 'APPRAISE_COLLATERAL_ROLLBACK')
 })
 
+test('numbers seen in collateral of the directory stay seen when the directory is gone', async () => {
+  await using world = await KbsWorld.start()
+  await world.trust()
+  const evidence = await world.enclave().evidence(new Uint8Array(64))
+  const old = evidence.collateral
+  assert.ok(old)
+  await world.platform.rehearse({ tcb: 'out-of-date' })
+  await world.platform.rehearse({ tcb: 'up-to-date' })
+  const cache = join(world.dir, 'cache')
+  await writeSet(cache, await setOf(world, await quoteOf(world)))
+  await serveWith(world, cache)
+  assert.equal((await attestBare(world)).status, 200)
+  await world.running.close()
+  await world.serve()
+  const enclave = world.enclave()
+  const stale = {
+    ...enclave,
+    evidence: async (data: Uint8Array) => ({ ...(await enclave.evidence(data)), collateral: old }),
+  }
+  assert.equal((await world.attest(stale)).json.code, 'APPRAISE_COLLATERAL_ROLLBACK')
+})
+
+test('platforms of one family under two roots have their own collateral', async () => {
+  await using world = await KbsWorld.start()
+  await using other = await KbsWorld.start()
+  await world.trust()
+  await other.trust()
+  const quotes = [await quoteOf(world), await quoteOf(other)] as const
+  const sets = [await setOf(world, quotes[0]), await setOf(other, quotes[1])] as const
+  const directory = join(world.dir, 'cache')
+  await writeSet(join(directory, 'a'), sets[0])
+  await writeSet(join(directory, 'b'), sets[1])
+  const cache = await CollateralCache.open(directory)
+  const roots = [...world.running.broker.roots, ...other.running.broker.roots]
+  assert.deepEqual(cache.find(quotes[0], roots)?.tcbInfo, sets[0].tcbInfo)
+  assert.deepEqual(cache.find(quotes[1], roots)?.tcbInfo, sets[1].tcbInfo)
+})
+
+test('of two sets for the same platforms the newer one is found, whatever its name', async () => {
+  await using world = await KbsWorld.start()
+  await world.trust()
+  const quote = await quoteOf(world)
+  const directory = join(world.dir, 'cache')
+  await writeSet(join(directory, 'z'), await setOf(world, quote))
+  // Made in the same second: the numbers of the issue tell them apart.
+  await world.platform.rehearse({ tcb: 'out-of-date' })
+  const newer = await setOf(world, quote)
+  await writeSet(join(directory, 'a'), newer)
+  const { roots } = world.running.broker
+  const cache = await CollateralCache.open(directory)
+  assert.deepEqual(cache.find(quote, roots)?.tcbInfo, newer.tcbInfo)
+})
+
 test('the directory is read again when it changed, and what is broken in it is left out', async () => {
   await using world = await KbsWorld.start()
   await world.trust()

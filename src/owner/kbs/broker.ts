@@ -155,7 +155,8 @@ export class Broker implements AppraiseBasis {
   ): Promise<DecisionRecord> {
     const record = decide(kind, verdict, this.parts.now())
     const unrecorded = this.#refusals.omitted()
-    const raised = [...floors].filter(([key, value]) => value > this.floor(key))
+    // What the owner keeps does not count here: its directory may be gone tomorrow, what was seen is not.
+    const raised = [...floors].filter(([key, value]) => value > (this.#floors.get(key) ?? 0n))
     const changes: Change[] = [
       { op: 'put-decision', id: record.id, document: decisionDocument(record) },
       ...raised.map(([id, value]): Change => {
@@ -257,7 +258,7 @@ export class Broker implements AppraiseBasis {
     this.#policies = new Map(policies)
     for (const { id, document } of await documents('floor')) {
       const value = BigInt(string(document.value, 'value', { pattern: /^\d+$/ }))
-      if (value > this.floor(id)) this.#floors.set(id, value)
+      if (value > (this.#floors.get(id) ?? 0n)) this.#floors.set(id, value)
     }
   }
 }

@@ -16,9 +16,14 @@ import { isCoded } from '#lib/errors'
 import { collateralFloors } from './collateral-floors.ts'
 import type { Root } from './root.ts'
 
+interface Found {
+  readonly collateral: Collateral
+  readonly facts: CollateralFacts
+}
+
 interface Index {
   readonly roots: readonly Root[]
-  readonly sets: ReadonlyMap<string, Collateral>
+  readonly sets: ReadonlyMap<string, Found>
   readonly floors: ReadonlyMap<string, bigint>
 }
 
@@ -76,8 +81,8 @@ export class CollateralCache {
     if (this.#sets.length === 0) return undefined
     const { sets } = this.#indexFor(roots)
     try {
-      const { fmspc, ca } = claimedAuthority(parseQuote(quote).certificationData)
-      return sets.get(`${toHex(fmspc)} ${ca}`)
+      const { rootKey, fmspc, ca } = claimedAuthority(parseQuote(quote).certificationData)
+      return rootKey && sets.get(setKey(rootKey, toHex(fmspc), ca))?.collateral
     } catch (error) {
       if (isCoded(error)) return undefined
       throw error
@@ -96,7 +101,7 @@ export class CollateralCache {
 }
 
 function indexOf(kept: readonly CollateralSet[], roots: readonly Root[]): Index {
-  const sets = new Map<string, Collateral>()
+  const sets = new Map<string, Found>()
   const floors = new Map<string, bigint>()
   // One root at a time, since numbers are its own.
   for (const { anchor } of roots) {
@@ -104,7 +109,10 @@ function indexOf(kept: readonly CollateralSet[], roots: readonly Root[]): Index 
       const facts = factsUnder(set, anchor)
       if (facts?.tee !== 'sgx') continue
       const { pckCrlIssuerChain: _, pckCertChain: __, ...collateral } = set
-      sets.set(`${facts.fmspc} ${facts.ca}`, collateral)
+      const key = setKey(anchor.certificate.spki, facts.fmspc, facts.ca)
+      // Of two sets for the same platforms the newer one counts, whatever its directory is called.
+      const known = sets.get(key)
+      if (known === undefined || isNewer(facts, known.facts)) sets.set(key, { collateral, facts })
       const numbers = {
         tcbInfo: BigInt(facts.tcbInfoNumber),
         qeIdentity: BigInt(facts.qeIdentityNumber),
@@ -118,6 +126,27 @@ function indexOf(kept: readonly CollateralSet[], roots: readonly Root[]): Index 
     }
   }
   return { roots, sets, floors }
+}
+
+/** Roots do not share: every simulated platform has the same FMSPC. */
+function setKey(rootKey: Uint8Array, fmspc: string, ca: string): string {
+  return `${toHex(rootKey)} ${fmspc} ${ca}`
+}
+
+/** By evaluation numbers, then numbers of the lists, then time: issuers only ever raise them. */
+function isNewer(facts: CollateralFacts, known: CollateralFacts): boolean {
+  const order = (of: CollateralFacts): (bigint | number)[] => [
+    of.tcbInfoNumber,
+    of.qeIdentityNumber,
+    of.pckCrlNumber,
+    of.rootCrlNumber,
+    of.issued,
+  ]
+  const before = order(known)
+  const [found, lowest] = order(facts)
+    .map((value, i) => [value, before[i] ?? 0] as const)
+    .find(([value, other]) => value !== other) ?? [0, 0]
+  return found > lowest
 }
 
 function factsUnder(set: CollateralSet, anchor: TrustAnchor): CollateralFacts | undefined {

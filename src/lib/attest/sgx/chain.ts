@@ -143,7 +143,9 @@ export function claimedAuthority(pem: Uint8Array): PckClaim {
     })
   }
   const { fmspc, pceId } = parsePckExtension(leaf)
-  return { fmspc, pceId, ca: issuer === PLATFORM_CA ? 'platform' : 'processor' }
+  const rootKey = certificates.find((certificate) => isIssuer(certificate, certificate))?.spki
+  const ca = issuer === PLATFORM_CA ? 'platform' : 'processor'
+  return { fmspc, pceId, ca, ...(rootKey && { rootKey }) }
 }
 
 /** What a PCK chain says of its platform; unproven. */
@@ -151,6 +153,8 @@ export interface PckClaim {
   readonly fmspc: Uint8Array
   readonly pceId: Uint8Array
   readonly ca: 'platform' | 'processor'
+  /** SubjectPublicKeyInfo of the root, DER; absent where the chain has none. */
+  readonly rootKey?: Uint8Array
 }
 
 /** Checks notBefore <= now <= notAfter of the chain and of our own copy of the root. */
