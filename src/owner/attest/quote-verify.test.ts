@@ -191,6 +191,9 @@ test('quote verify and quote inspect read TDX quotes', async () => {
   assert.equal(exitCode, 0)
   assert.equal(document.status, 'UpToDate')
   assert.equal((document as unknown as Record<string, unknown>).mrEnclave, null)
+  // Exit code 0 and platform "sgx" alone would let a domain pass for an enclave.
+  assert.equal((document as unknown as Record<string, unknown>).tee, 'tdx')
+  assert.match(`${text}`, /no enclave/)
   assert.match(`${text}`, /\nMRTD +[0-9a-f]{96}\n/)
   const shown = await quoteInspect.run({} as CommandContext, input(join(directory, 'quote.bin')))
   assert.equal((shown as { document: { tee: string } }).document.tee, 'tdx')

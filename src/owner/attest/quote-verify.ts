@@ -32,7 +32,8 @@ export async function verifyQuoteCommand(input: CommandInput): Promise<Outcome> 
   const subject = { quote, collateral, anchors: [anchor], now, policy }
   if (peekTeeType(quote) === TEE_TDX) return outcomeOfTd(verifyTdQuote(subject))
   const result = verifyQuote(subject)
-  const { evidence: _, ...document } = result
+  const { evidence: _, ...found } = result
+  const document = { tee: 'sgx', ...found }
   const facts: Facts = [
     ['MRENCLAVE', result.mrEnclave],
     ['MRSIGNER', result.mrSigner],
@@ -42,10 +43,11 @@ export async function verifyQuoteCommand(input: CommandInput): Promise<Outcome> 
   return { document, text: describe(result, facts), exitCode: result.accepted ? 0 : 1 }
 }
 
-/** Members of the contract that a trust domain does not have are null. */
+/** Members of the contract that a trust domain does not have are null; `tee` says why. */
 function outcomeOfTd(result: TdQuoteResult): Outcome {
   const { evidence: _, ...found } = result
   const document = {
+    tee: 'tdx',
     ...found,
     mrEnclave: null,
     mrSigner: null,
@@ -54,6 +56,7 @@ function outcomeOfTd(result: TdQuoteResult): Outcome {
     configId: null,
   }
   const facts: Facts = [
+    ['technology', 'TDX: a trust domain, no enclave'],
     ['TDX module', result.moduleStatus],
     ['MRTD', result.mrTd],
     ...result.rtmr.map((value, i): Facts[number] => [`RTMR${i}`, value]),
