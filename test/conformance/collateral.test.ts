@@ -2,6 +2,7 @@
 // whose platforms send none.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,6 +14,7 @@ import {
   encodeChain,
   parseCollateral,
   parseQuote,
+  signCollateralBundle,
 } from '#lib/attest'
 import { fromBase64, utf8 } from '#lib/bytes'
 import type { Command, CommandContext, CommandInput } from '#lib/command'
@@ -156,6 +158,27 @@ test('fetched over HTTP, verified, exported, imported elsewhere', async () => {
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   }
+})
+
+test('a bundle with an older set in it is refused as a whole', async () => {
+  await using world = await KbsWorld.start()
+  const quote = await quoteOf(world)
+  const older = await setOf(world, quote)
+  await world.platform.rehearse({ tcb: 'out-of-date' })
+  const newer = await setOf(world, quote)
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  const [key, file, root] = ['k.pem', 'bundle.json', 'root.pem'].map((n) => join(world.dir, n))
+  await writeFile(`${key}`, publicKey)
+  await writeFile(`${root}`, world.platform.exportRoot())
+  const bundle = { createdAt: Date.now(), sets: [newer, older] }
+  await writeFile(`${file}`, signCollateralBundle(bundle, privateKey))
+  const cache = join(world.dir, 'cache')
+  const flags = { key: `${key}`, in: `${file}`, 'trust-anchor': `${root}` }
+  await assert.rejects(run(collateralImport, cache, flags), { code: 'COLLATERAL_ROLLBACK' })
+  assert.equal(existsSync(cache), false, 'nothing was written')
 })
 
 test('a broker verifies evidence without collateral from its directory, and from nowhere else', async () => {

@@ -2,9 +2,11 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type CollateralFacts,
+  type CollateralSet,
   collateralFacts,
   MAX_COLLATERAL_BUNDLE,
   openCollateralBundle,
+  requireNotOlder,
   signCollateralBundle,
   verifyCollateralSet,
 } from '#lib/attest'
@@ -18,7 +20,7 @@ import { readAnchor } from './trust-anchor-file.ts'
 
 const MAX_KEY = 64 * 1024
 
-/** Runs `collateral export`: every set that is good now, into one signed file. */
+/** Runs `collateral export`: all sets into one signed file; one that is not good now ends it. */
 export async function collateralExportCommand(input: CommandInput): Promise<Outcome> {
   const [directory = ''] = input.operands
   const key = required(input, 'export', 'key')
@@ -29,9 +31,9 @@ export async function collateralExportCommand(input: CommandInput): Promise<Outc
   if (stored.length === 0) {
     throw new CodedError('INPUT_UNREADABLE', `exporting ${directory}: there is no collateral in it`)
   }
-  const facts = stored.map(({ set }) => verifyCollateralSet(set, anchors, now))
   // The PCK chain of one machine has no place in a file for many.
   const sets = stored.map(({ set: { pckCertChain: _, ...set } }) => set)
+  const facts = sets.map((set) => verifyCollateralSet(set, anchors, now))
   const pem = fromUtf8(await readInput(key, MAX_KEY), 'key')
   const bundle = signCollateralBundle({ createdAt: now, sets }, pem)
   await writeFile(out, bundle, { flag: input.flag('force') ? 'w' : 'wx' }).catch(notWritten(out))
@@ -51,12 +53,21 @@ export async function collateralImportCommand(input: CommandInput): Promise<Outc
   const pem = fromUtf8(await readInput(key, MAX_KEY), 'key')
   const { sets } = openCollateralBundle(await readInput(file, MAX_COLLATERAL_BUNDLE), pem)
   // All are judged before any is written: half a bundle would be hard to explain.
-  const judged = sets.map((set) => ({ set, facts: verifyCollateralSet(set, anchors, now) }))
-  const imported: (CollateralFacts & { directory: string })[] = []
-  for (const { set, facts } of judged) {
+  const judged: { set: CollateralSet; facts: CollateralFacts; at: string }[] = []
+  for (const set of sets) {
+    const facts = verifyCollateralSet(set, anchors, now)
     const at = join(directory, setName(facts))
-    const known = await readSet(at)
-    await writeSet(at, set, facts, known && factsOf(() => collateralFacts(known, anchors)))
+    const stored = await readSet(at)
+    const known = stored && factsOf(() => collateralFacts(stored, anchors))
+    if (known) requireNotOlder(facts, known)
+    // Two sets for one directory: the older one must not end up in it.
+    const twin = judged.find((other) => other.at === at)
+    if (twin) requireNotOlder(facts, twin.facts)
+    judged.push({ set, facts, at })
+  }
+  const imported: (CollateralFacts & { directory: string })[] = []
+  for (const { set, facts, at } of judged) {
+    await writeSet(at, set, facts, undefined)
     imported.push({ ...facts, directory: at })
   }
   return {

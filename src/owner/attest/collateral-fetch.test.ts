@@ -160,6 +160,34 @@ test('collateral fetch gets the PCK chain for a quote that names its platform on
   assert.equal(pccs.requests.length, 0)
 })
 
+test('a PCK chain from a service is verified before it is stored, and a broken one replaced', async (t) => {
+  const name = 'testroot-sgx-tcbv2'
+  const { input } = sgxCase(name)
+  const options = { now: Date.parse('2024-01-01T00:00:00Z'), anchors: input.anchors }
+  const pckChain = readVector(name, 'pckCertChain.pem')
+  const set = { ...served(name, '00707F000000', 'processor'), pckChain }
+  const { directory, fetch, pccs } = await world(t, input.quote, set)
+  pccs.edit = (url, answer) => {
+    if (!url.pathname.endsWith('/pckcert')) return answer
+    // A certificate of another key, with the right names.
+    const [leaf = new Uint8Array()] = splitPem(answer.body, 'CERTIFICATE', 1)
+    const at = leaf.length - 1
+    return { ...answer, body: utf8(encodeChain(leaf.with(at, (leaf[at] ?? 0) ^ 1))) }
+  }
+  await assert.rejects(fetch(options), { code: 'CHAIN_SIGNATURE' })
+  assert.deepEqual(await readdir(directory), [])
+  pccs.edit = (_, answer) => answer
+  await fetch(options)
+  const path = join(directory, 'pckCertChain.pem')
+  const whole = await readFile(path)
+  await writeFile(path, whole.subarray(0, 100))
+  assert.equal((await fetch(options)).fetched, true)
+  assert.deepEqual(await readFile(path), whole)
+  pccs.requests.length = 0
+  await fetch({ ...options, force: true })
+  assert.ok(pccs.requests.some((url) => url.pathname.endsWith('/pckcert')))
+})
+
 test('collateral fetch takes a family of platforms without a quote', async (t) => {
   const { pccs, fetch } = await world(t, PROCESSOR.input.quote, SERVED)
   const family = {

@@ -12,10 +12,11 @@ import {
   TEE_TDX,
   type TrustAnchor,
   verifyCollateralSet,
+  verifyPckChain,
 } from '#lib/attest'
 import { FormatError, fromHex, fromUtf8 } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome } from '#lib/command'
-import { CodedError } from '#lib/errors'
+import { CodedError, isCoded } from '#lib/errors'
 import { createHttpTransport } from '#platform/http'
 import {
   type CollateralService,
@@ -162,13 +163,25 @@ function parseAny(bytes: Uint8Array): ParsedFrame {
 async function chainFor(
   quote: ParsedFrame,
   stored: CollateralSet | undefined,
-  { service }: RefreshOptions,
+  { service, anchors, force }: RefreshOptions,
 ): Promise<Uint8Array | undefined> {
   const data = parseCertificationData(quote)
   if (data.kind === 'pck-chain') return data.bytes
-  if (stored?.pckCertChain !== undefined) return stored.pckCertChain
-  if (data.kind !== 'ppid') return undefined
+  const kept = stored?.pckCertChain
+  if (data.kind !== 'ppid') return kept
+  // A chain that is no good would otherwise stay for ever.
+  if (kept !== undefined && !force && isPckChain(kept, anchors)) return kept
   return await fetchPckChain(service, data, quote.userData.subarray(0, 16))
+}
+
+function isPckChain(pem: Uint8Array, anchors: readonly TrustAnchor[]): boolean {
+  try {
+    verifyPckChain(pem, anchors)
+    return true
+  } catch (error) {
+    if (isCoded(error)) return false
+    throw error
+  }
 }
 
 function familyOf(quote: ParsedFrame, chain: Uint8Array): PlatformFamily {

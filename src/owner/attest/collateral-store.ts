@@ -54,9 +54,7 @@ export async function writeSet(
   facts: CollateralFacts,
   known: CollateralFacts | undefined,
 ): Promise<void> {
-  if (known !== undefined && known.tee === facts.tee && known.fmspc === facts.fmspc) {
-    requireNotOlder(facts, known)
-  }
+  if (known !== undefined) requireNotOlder(facts, known)
   await mkdir(directory, { recursive: true })
   for (const [part, name] of Object.entries(COLLATERAL_FILES)) {
     const bytes = set[part as keyof CollateralSet]

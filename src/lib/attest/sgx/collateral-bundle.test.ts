@@ -100,6 +100,33 @@ test('requireNotOlder() looks at each of the four numbers', () => {
   }
 })
 
+test('requireNotOlder() compares only numbers of one series', () => {
+  const facts = verifyCollateralSet(SET, [intelSgxRoot()], AT)
+  const rolledBack = { code: 'COLLATERAL_ROLLBACK' }
+  // The two authorities count their lists apart, families their documents; the root is one.
+  requireNotOlder(facts, { ...facts, ca: 'platform', pckCrlNumber: facts.pckCrlNumber + 1n })
+  for (const change of [{ fmspc: '00606a000000' }, { tee: 'tdx' }] as const) {
+    const other = { ...facts, ...change, tcbInfoNumber: 99, qeIdentityNumber: 99 }
+    requireNotOlder(facts, other)
+    const newerRoot = { ...other, rootCrlNumber: facts.rootCrlNumber + 1n }
+    assert.throws(() => requireNotOlder(facts, newerRoot), rolledBack)
+    const newerList = { ...other, pckCrlNumber: facts.pckCrlNumber + 1n }
+    assert.throws(() => requireNotOlder(facts, newerList), rolledBack)
+  }
+})
+
+test('verifyCollateralSet() looks at a PCK chain that is in the set', () => {
+  const pckCertChain = sgxCase('testroot-sgx-tcbv2').input.collateral.pckCertChain
+  assert.ok(pckCertChain)
+  for (const [chain, code] of [
+    [pckCertChain, 'ROOT_UNTRUSTED'],
+    [utf8('junk'), 'PCK_CHAIN_FORMAT'],
+  ] as const) {
+    const set = { ...SET, pckCertChain: chain }
+    assert.throws(() => verifyCollateralSet(set, [intelSgxRoot()], AT), { code })
+  }
+})
+
 test('verifyCollateralSet() refuses what a verifier would refuse', () => {
   const other = sgxCase('sgx-00606a000000-jun25-eval17').input.collateral
   const tdx = sgxCase('tdx-b0c06f000000-jun25').input.collateral

@@ -1,6 +1,11 @@
 import { FormatError, toHex } from '#lib/bytes'
 import { AttestError } from '../attest-error.ts'
-import { requireChainDates, verifyPckAuthority, verifySignerChain } from './chain.ts'
+import {
+  requireChainDates,
+  verifyPckAuthority,
+  verifyPckChain,
+  verifySignerChain,
+} from './chain.ts'
 import { type Collateral, decodeCrl } from './collateral.ts'
 import { requireCrlDates, requireNotRevoked, verifyCrl } from './revocation.ts'
 import { requireDocumentDates, verifyQeIdentity, verifyTcbInfo } from './signed-collateral.ts'
@@ -112,6 +117,8 @@ function examine(
   if (now !== undefined) {
     requireDocumentDates(tcbInfo, now, 'TCB_INFO')
     requireDocumentDates(identity, now, 'QE_IDENTITY')
+    // Revocation of the platform itself is the verdict on its quote, not on the set.
+    if (set.pckCertChain) requireChainDates(verifyPckChain(set.pckCertChain, anchors), now)
   }
   const tee = requireOneTechnology(tcbInfo.id, identity.id)
   return {
@@ -136,16 +143,23 @@ function examine(
 }
 
 /**
- * Refuses a set that is older than one already known for the same platforms: numbers that issuers
- * only ever raise. Throws AttestError COLLATERAL_ROLLBACK.
+ * Refuses a set that is older than one already known under the same root: numbers that issuers
+ * only ever raise. Those of documents are compared for one family and technology, that of the PCK
+ * CRL for one authority, that of the root CRL always. Throws AttestError COLLATERAL_ROLLBACK.
  */
 export function requireNotOlder(set: CollateralFacts, known: CollateralFacts): void {
-  const pairs: readonly [string, bigint | number, bigint | number][] = [
-    ['TCB info evaluation number', set.tcbInfoNumber, known.tcbInfoNumber],
-    ['QE identity evaluation number', set.qeIdentityNumber, known.qeIdentityNumber],
-    ['PCK CRL number', set.pckCrlNumber, known.pckCrlNumber],
+  const pairs: [string, bigint | number, bigint | number][] = [
     ['root CRL number', set.rootCrlNumber, known.rootCrlNumber],
   ]
+  if (set.ca === known.ca) {
+    pairs.push(['PCK CRL number', set.pckCrlNumber, known.pckCrlNumber])
+  }
+  if (set.tee === known.tee && set.fmspc === known.fmspc) {
+    pairs.push(
+      ['TCB info evaluation number', set.tcbInfoNumber, known.tcbInfoNumber],
+      ['QE identity evaluation number', set.qeIdentityNumber, known.qeIdentityNumber],
+    )
+  }
   for (const [field, found, lowest] of pairs) {
     if (found >= lowest) continue
     throw new AttestError('COLLATERAL_ROLLBACK', `comparing collateral: ${field} is ${found}`, {
