@@ -22,6 +22,7 @@ import { after, before, describe, test } from 'node:test'
 import type { HandoverLayer } from '#lib/handover'
 import type { LaunchConfig } from '#lib/launch'
 import { CHUNK_SIZE, chunkOffset, parseHeader } from '#lib/sealed'
+import { busyboxBinary } from '../support/busybox-image.ts'
 import {
   launchOf,
   sealTree,
@@ -34,7 +35,7 @@ import { eventually, findTraces, NO_TRACES } from '../support/traces.ts'
 function missing(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root'
   if (!existsSync('/dev/fuse')) return 'needs /dev/fuse'
-  for (const program of ['runc', 'mkfs.erofs', 'busybox']) {
+  for (const program of ['runc', 'mkfs.erofs']) {
     if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `needs ${program}`
   }
   return undefined
@@ -240,8 +241,7 @@ function buildTree(tree: string): void {
   for (const name of ['bin', 'etc', 'proc', 'dev', 'sys', 'tmp', 'data']) {
     mkdirSync(join(tree, name), { recursive: true })
   }
-  const busybox = execFileSync('sh', ['-c', 'command -v busybox']).toString().trim()
-  copyFileSync(busybox, join(tree, 'bin/busybox'))
+  copyFileSync(busyboxBinary(), join(tree, 'bin/busybox'))
   chmodSync(join(tree, 'bin/busybox'), 0o755)
   for (const applet of 'sh cat ls grep find head sleep true'.split(' ')) {
     symlinkSync('busybox', join(tree, 'bin', applet))

@@ -24,6 +24,7 @@ import type { HandoverLayer } from '#lib/handover'
 import type { LaunchConfig } from '#lib/launch'
 import { CHUNK_SIZE, chunkOffset, HEADER_BLOCK, parseHeader } from '#lib/sealed'
 import { removeCgroup } from '#platform/cgroup'
+import { busyboxBinary } from '../support/busybox-image.ts'
 import {
   launchOf,
   sealLayer,
@@ -39,7 +40,7 @@ const MARKER = 'plaintext-marker-7b1f'
 function missing(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root'
   if (!existsSync('/dev/fuse')) return 'needs /dev/fuse'
-  for (const program of ['runc', 'mkfs.erofs', 'busybox']) {
+  for (const program of ['runc', 'mkfs.erofs']) {
     if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `needs ${program}`
   }
   return undefined
@@ -375,10 +376,7 @@ function buildTrees(folder: string): void {
   for (const name of ['bin', 'etc', 'proc', 'dev', 'sys', 'tmp', 'data', 'data2']) {
     mkdirSync(join(base, name), { recursive: true })
   }
-  copyFileSync(
-    execFileSync('sh', ['-c', 'command -v busybox']).toString().trim(),
-    join(base, 'bin/busybox'),
-  )
+  copyFileSync(busyboxBinary(), join(base, 'bin/busybox'))
   chmodSync(join(base, 'bin/busybox'), 0o755)
   const applets =
     'sh cat id ls hostname grep mount sleep true cmp unshare mknod dd trap pwd echo find'.split(' ')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
@@ -12,6 +12,7 @@ import { type CliResult, freePort, World } from '../support/world.ts'
 const CONFIG = { Entrypoint: ['cat'], Cmd: ['/etc/greeting'] }
 const KEK = 'kbs:///acme/image-kek/test'
 
+const TOP = dirname(dirname(import.meta.dirname))
 let world: World
 let app: string
 let clean: Leavings
@@ -41,19 +42,22 @@ afterEach(async () => {
 
 /**
  * The program inside a mount namespace of its own, after `sh` commands that take something away; with
- * `user`, as that user.
+ * `user`, as that user; with `top`, from that place instead of the checkout.
  */
 function inside(
   setUp: string,
   args: readonly string[],
-  options: { user?: number; env?: Record<string, string> } = {},
+  options: { user?: number; env?: Record<string, string>; top?: string } = {},
 ): CliResult {
   const program = ['--disable-warning=ExperimentalWarning', join(world.dist, 'enclave-cc.cjs')]
   const drop =
     options.user === undefined
       ? []
       : ['setpriv', `--reuid=${options.user}`, `--regid=${options.user}`, '--clear-groups']
-  const command = [...drop, process.execPath, ...program, ...args]
+  const { top = TOP } = options
+  const command = [...drop, process.execPath, ...program, ...args].map((word) =>
+    word.startsWith(`${TOP}/`) ? top + word.slice(TOP.length) : word,
+  )
   const script = `set -e; ${setUp}; exec "$@"`
   const ran = spawnSync(
     'unshare',
@@ -70,10 +74,14 @@ test('the way in which things are taken away takes nothing else away', () => {
 })
 
 test('without root', () => {
+  // the checkout may lie where others cannot go, so it is shown at a place where they can
   chmodSync(world.dir, 0o755)
-  const told = refused(inside('true', ['run', app], { user: 65_534 }), 'ROOT_REQUIRED')
+  const seen = world.path('seen')
+  mkdirSync(seen)
+  const show = `mount --bind ${TOP} ${seen}`
+  const told = refused(inside(show, ['run', app], { user: 65_534, top: seen }), 'ROOT_REQUIRED')
   assert.match(told.next, /root/)
-  refused(inside('true', ['attest'], { user: 65_534 }), 'ROOT_REQUIRED', 1)
+  refused(inside(show, ['attest'], { user: 65_534, top: seen }), 'ROOT_REQUIRED', 1)
 })
 
 test('without /dev/fuse', () => {

@@ -48,8 +48,8 @@ export interface BusyboxImageOptions {
   readonly files?: Readonly<Record<string, string | Uint8Array>>
 }
 
-/** Builds a small image from Debian's busybox-static: two layers, a user `app` (1000). Returns the digest. */
-export function buildBusyboxImage(options: BusyboxImageOptions): string {
+/** A root with Debian's busybox-static and its applets, unpacked once and kept. */
+function busyboxRoot(): string {
   if (!existsSync(KEPT)) {
     mkdirSync(dirname(KEPT), { recursive: true })
     const fresh = mkdtempSync(`${KEPT}.new-`)
@@ -65,6 +65,16 @@ export function buildBusyboxImage(options: BusyboxImageOptions): string {
       if (!existsSync(KEPT)) throw error
     }
   }
+  return KEPT
+}
+
+/** Debian's static busybox, which need not be installed. */
+export function busyboxBinary(): string {
+  return join(busyboxRoot(), 'usr/bin/busybox')
+}
+
+/** Builds a small image from Debian's busybox-static: two layers, a user `app` (1000). Returns the digest. */
+export function buildBusyboxImage(options: BusyboxImageOptions): string {
   const own = join(options.work, 'own')
   rmSync(own, { recursive: true, force: true })
   mkdirSync(join(own, 'etc'), { recursive: true })
@@ -79,7 +89,7 @@ export function buildBusyboxImage(options: BusyboxImageOptions): string {
     writeFileSync(join(own, path), content)
   }
   return writeOciImage(options.out, 'plain', {
-    layers: [KEPT, own],
+    layers: [busyboxRoot(), own],
     config: { Env: ['PATH=/usr/bin:/bin'], ...options.config },
     ...(options.architecture === undefined ? {} : { architecture: options.architecture }),
   })
