@@ -87,15 +87,26 @@ function releaseHold(hold: FileLock | undefined, base: string): void {
 function removeIfLast(base: string): void {
   using last = tryLockFile(join(base, 'users'), 'exclusive')
   if (last === undefined) return
-  const root = join(base, 'root')
-  // an earlier mount below may linger until the kernel let go of its users: detach, never wait
-  if (isMounted(root)) linuxMounts.unmount(root, { detach: true })
+  unmountAll(join(base, 'root'))
   // the lock files go too; whoever waits for the mutex sees that and makes new ones
   rmSync(base, { recursive: true })
   try {
     rmdirSync(dirname(base))
   } catch {
     // other bundles are there
+  }
+}
+
+// Until the kernel says that nothing is mounted there. Its table of mounts is not asked: other commands
+// change it while it is read. A mount may linger until its users are gone: detach, never wait.
+function unmountAll(root: string): void {
+  for (;;) {
+    try {
+      linuxMounts.unmount(root, { detach: true })
+    } catch (error) {
+      if (['EINVAL', 'ENOENT'].includes((error as { code?: string }).code ?? '')) return
+      throw error
+    }
   }
 }
 
