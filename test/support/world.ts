@@ -1,6 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -191,8 +199,16 @@ http: {addr: ${this.registry}}
     }
     await Promise.all(this.#children.map(end))
     await this.#othersGone()
+    this.#showSupervisorLog()
     unmountBelow(this.dir)
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  // Supervisors are silent unless something went wrong that their command could not be told.
+  #showSupervisorLog(): void {
+    const file = join(this.root, 'supervisor.log')
+    const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+    if (text !== '') console.error(`supervisors of ${this.dir} said:\n${text}`)
   }
 
   // A supervisor gives its bundle up after its command has ended; a folder that goes away under it
