@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import {
   closeSync,
-  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -68,9 +67,18 @@ export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
 
 /** Unmounts every bundle of this state directory that nobody holds (left by a killed supervisor). */
 export function sweepBundles(state: string): void {
-  if (!existsSync(join(state, 'bundles'))) return
-  const folder = join(realpathSync(state), 'bundles')
-  for (const name of readdirSync(folder)) releaseHold(undefined, join(folder, name))
+  for (const base of bundleFolders(state)) releaseHold(undefined, base)
+}
+
+// A supervisor that ends now may take them away while they are listed: then there is nothing to sweep.
+function bundleFolders(state: string): readonly string[] {
+  try {
+    const folder = join(realpathSync(state), 'bundles')
+    return readdirSync(folder).map((name) => join(folder, name))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** Gives up an inherited hold (see `holdFd`); whoever gives up the last one unmounts. */
