@@ -3,16 +3,15 @@
 // containerd, where it is installed, from the image that it has unpacked.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { busyboxRoot } from '../../test/support/busybox-image.ts'
 import type { World } from '../../test/support/world.ts'
 import type { Bench, BenchOptions } from './bench.ts'
 import { ctrPeer, hasContainerd } from './ctr-peer.ts'
 import { type Row, type RowFrame, row } from './document.ts'
 import { background, openWorld, publishShell } from './world.ts'
 
-const TOP = dirname(dirname(import.meta.dirname))
-const ROOTFS = join(TOP, '.bootstrap/busybox')
 const PRINT = 'echo started'
 /** Holds the bundle mounted; ends at once when it is told to. */
 const HOLD = 'trap "exit 0" TERM; sleep 3600 & wait'
@@ -131,7 +130,6 @@ async function timeStart(child: ChildProcess): Promise<Start> {
 function runcPeer(world: World): () => Promise<Start> {
   const bundle = world.path('runc-bundle')
   mkdirSync(bundle)
-  if (!existsSync(ROOTFS)) throw new Error(`${ROOTFS} is missing`)
   execFileSync('runc', ['spec', '--bundle', bundle])
   const file = join(bundle, 'config.json')
   const spec = JSON.parse(readFileSync(file, 'utf8')) as {
@@ -140,7 +138,7 @@ function runcPeer(world: World): () => Promise<Start> {
   }
   spec.process.terminal = false
   spec.process.args = ['sh', '-c', PRINT]
-  spec.root = { path: ROOTFS, readonly: true }
+  spec.root = { path: busyboxRoot(), readonly: true }
   writeFileSync(file, JSON.stringify(spec))
   let count = 0
   return () => {

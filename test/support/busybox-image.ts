@@ -49,7 +49,7 @@ export interface BusyboxImageOptions {
 }
 
 /** A root with Debian's busybox-static and its applets, unpacked once and kept. */
-function busyboxRoot(): string {
+export function busyboxRoot(): string {
   if (!existsSync(KEPT)) {
     mkdirSync(dirname(KEPT), { recursive: true })
     const fresh = mkdtempSync(`${KEPT}.new-`)
