@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { concat, equalBytes, FormatError, toHex } from '#lib/bytes'
 import { type Certificate, importP256, verifyRawSignature } from '#lib/x509'
 import { AttestError } from '../attest-error.ts'
@@ -88,7 +88,6 @@ interface Dated {
 }
 
 const qeReports = /* @__PURE__ */ new Memo<true>(64)
-const attestationKeys = /* @__PURE__ */ new Memo<KeyObject>(64)
 /** Extensions of certificates that a remembered chain holds; they go with it. */
 const extensions = /* @__PURE__ */ new WeakMap<Certificate, PckExtension>()
 
@@ -151,7 +150,7 @@ export function verifyGenuine(
   log.run('qe-report-binding', () => requireBinding(quote))
   const qeLevel = log.run(
     'qe-identity-match',
-    () => matchQe(quote.qeReport, identity),
+    () => matchQe(quote, identity),
     ({ isvSvn, tcbStatus }) => `version ${isvSvn}, ${tcbStatus}`,
   )
   log.run('quote-signature', () => requireQuoteSignature(quote))
@@ -256,8 +255,8 @@ function requireQeSignature(quote: ParsedFrame, { leaf, leafKey }: PckChain): vo
 
 /** Without this, a genuine QE report would vouch for any attestation key. */
 function requireBinding({ attestationKey, qeAuthData, qeReport }: ParsedFrame): void {
-  const hash = createHash('sha256').update(attestationKey).update(qeAuthData).digest()
-  const expected = concat(hash, new Uint8Array(32))
+  const named = hash('sha256', concat(attestationKey, qeAuthData), 'buffer')
+  const expected = concat(named, new Uint8Array(32))
   if (equalBytes(qeReport.reportData, expected)) return
   throw new AttestError('QE_REPORT_BINDING', 'checking the QE report: it names another key', {
     field: 'QE report data',
@@ -273,8 +272,8 @@ function requireQuoteSignature({ attestationKey, signed, signature }: ParsedFram
       cause,
     })
   try {
-    const key = attestationKeys.get([attestationKey], () => importP256(attestationKey))
-    if (verifyRawSignature(key, signed, signature)) return
+    // `importP256` remembers the keys it saw last.
+    if (verifyRawSignature(importP256(attestationKey), signed, signature)) return
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
     throw refused('the attestation key is not a point on P-256', cause)

@@ -3,7 +3,7 @@ import { hex, integer, object, parseJson, string } from '#lib/json'
 import { AttestError } from '../attest-error.ts'
 import { FLAGS } from './attributes.ts'
 import { type LevelFacts, readIssue, readLevels, refuseDuplicates } from './collateral-fields.ts'
-import { encodeReportBody, type ReportBody } from './report.ts'
+import type { ParsedFrame } from './quote.ts'
 
 /** One level of a QE identity. */
 export interface QeLevel extends LevelFacts {
@@ -57,8 +57,10 @@ export function parseQeIdentity(bytes: Uint8Array): QeIdentity {
  * Checks that a QE report is of the enclave that the identity describes, and not a debug one
  * whatever the masks say. Returns the level it reaches. Throws AttestError QE_*.
  */
-export function matchQe(report: ReportBody, identity: QeIdentity): QeLevel {
-  const body = encodeReportBody(report)
+export function matchQe(
+  { qeReport: report, qeReportBytes: body }: Pick<ParsedFrame, 'qeReport' | 'qeReportBytes'>,
+  identity: QeIdentity,
+): QeLevel {
   const miscSelect = masked(body.subarray(16, 20), identity.miscSelectMask)
   if (!equalBytes(miscSelect, identity.miscSelect)) {
     throw differs('QE_MISCSELECT', 'MISCSELECT', toHex(identity.miscSelect), toHex(miscSelect))

@@ -11,7 +11,9 @@ import {
 import { AttestError } from '../attest-error.ts'
 import { Memo } from './memo.ts'
 
-const lists = /* @__PURE__ */ new Memo<Crl>(32)
+/** Apart, so that the one list of a quote does not take the place of the other as the latest. */
+const rootLists = /* @__PURE__ */ new Memo<Crl>(32)
+const pckLists = /* @__PURE__ */ new Memo<Crl>(32)
 
 /**
  * Verifies a CRL against the authority that issued the certificates in question: format, issuer,
@@ -21,8 +23,9 @@ export function verifyCrl(
   bytes: Uint8Array,
   issuer: Certificate,
   key: KeyObject,
-  name: string,
+  name: 'root CRL' | 'PCK CRL',
 ): Crl {
+  const lists = name === 'root CRL' ? rootLists : pckLists
   return lists.get([bytes, issuer.raw], () => {
     const crl = parse(bytes, name)
     const { subjectKeyId } = issuer
@@ -45,8 +48,8 @@ export function verifyCrl(
 
 /** Checks thisUpdate <= now <= nextUpdate; a CRL without nextUpdate is stale. */
 export function requireCrlDates(crl: Crl, now: number, name: string): void {
-  const at = new Date(now).toISOString()
   if (now < crl.thisUpdate) {
+    const at = new Date(now).toISOString()
     throw new AttestError('CRL_NOT_YET_VALID', `checking the ${name}: it is ${at} now`, {
       field: `${name} thisUpdate`,
       expected: `after ${new Date(crl.thisUpdate).toISOString()}`,
@@ -54,6 +57,7 @@ export function requireCrlDates(crl: Crl, now: number, name: string): void {
     })
   }
   if (crl.nextUpdate === undefined || now > crl.nextUpdate) {
+    const at = new Date(now).toISOString()
     const until = crl.nextUpdate === undefined ? undefined : new Date(crl.nextUpdate).toISOString()
     throw new AttestError('CRL_EXPIRED', `checking the ${name}: it is ${at} now`, {
       field: `${name} nextUpdate`,

@@ -33,14 +33,15 @@ export function requireDocumentDates(
   now: number,
   kind: Kind,
 ): void {
-  const name = showKind(kind)
-  const actual = new Date(now).toISOString()
-  const refused = (code: AttestError['code'], expected: string): AttestError =>
-    new AttestError(code, `checking the ${name}: it is ${actual} now`, {
+  const refused = (code: AttestError['code'], expected: string): AttestError => {
+    const name = showKind(kind)
+    const actual = new Date(now).toISOString()
+    return new AttestError(code, `checking the ${name}: it is ${actual} now`, {
       field: `${name} validity`,
       expected,
       actual,
     })
+  }
   if (now < document.issueDate) {
     const issued = new Date(document.issueDate).toISOString()
     throw refused(`${kind}_NOT_YET_VALID`, `after ${issued}`)

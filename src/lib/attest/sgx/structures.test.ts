@@ -164,3 +164,28 @@ test('Memo computes once for one input, keeps no failures and stays within its l
   assert.throws(() => memo.get([new Uint8Array([9])], fail), RangeError)
   assert.equal(get([9]), 5)
 })
+
+test('Memo forgets nothing and confuses nothing when a caller changes its own bytes', () => {
+  const memo = new Memo<string>(2)
+  const bytes = Uint8Array.of(1, 2, 3)
+  assert.equal(
+    memo.get([bytes], () => 'first'),
+    'first',
+  )
+  bytes[2] = 4
+  assert.equal(
+    memo.get([bytes], () => 'second'),
+    'second',
+    'other bytes in the same place',
+  )
+  bytes[2] = 3
+  assert.equal(
+    memo.get([bytes], () => 'third'),
+    'first',
+  )
+  assert.equal(
+    memo.get([bytes, new Uint8Array()], () => 'fourth'),
+    'fourth',
+    'one more input',
+  )
+})

@@ -254,9 +254,12 @@ test('decodeCrl() reads DER, PEM, hexadecimal text and the NUL of C strings', ()
   ]
   assert.equal(platform[0], 0x30)
   assert.equal(issuer[0], 0x30)
-  assert.throws(() => verifyCrl(platform, intelSgxRoot().certificate, intelSgxRoot().key, 'CRL'), {
-    code: 'CRL_ISSUER',
-  })
+  assert.throws(
+    () => verifyCrl(platform, intelSgxRoot().certificate, intelSgxRoot().key, 'PCK CRL'),
+    {
+      code: 'CRL_ISSUER',
+    },
+  )
   // What is none of these stays as it is; a DER that ends in zero is not cut.
   assert.deepEqual(decodeCrl(utf8('junk')), utf8('junk'))
   const zero = der.slice()
