@@ -17,6 +17,8 @@ const bundle = async (): Promise<readonly Command[]> =>
   (await import('../host/bundle/commands.ts')).commands
 const image = async (): Promise<readonly Command[]> =>
   (await import('../owner/image/commands.ts')).commands
+const layer = async (): Promise<readonly Command[]> =>
+  (await import('../owner/layer/commands.ts')).commands
 const kbs = async (): Promise<readonly Command[]> =>
   (await import('../owner/kbs/commands.ts')).commands
 const attest = async (): Promise<readonly Command[]> =>
@@ -38,6 +40,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   bundle: { summary: 'Build, measure and compare enclave bundles', load: bundle },
   image: { summary: 'Encrypt, sign, copy and inspect images', load: image },
   keygen: { summary: 'Make encryption and signing keys', load: image },
+  layer: { summary: 'Inspect, verify, read and seal layers', load: layer },
   kbs: { summary: 'The key broker and its administration', load: kbs },
   quote: { summary: 'Inspect and verify SGX and TDX quotes', load: attest },
   collateral: { summary: 'Fetch, export and import what quotes are verified with', load: attest },

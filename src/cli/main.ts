@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { resolvePlaces } from './places.ts'
@@ -50,6 +51,10 @@ async function main(argv: readonly string[]): Promise<number> {
     const outcome = await command.run(context, input)
     if (context.json && outcome.document !== undefined) {
       process.stdout.write(`${JSON.stringify(outcome.document)}\n`)
+    } else if (outcome.stream !== undefined && !context.json) {
+      for await (const piece of outcome.stream) {
+        if (!process.stdout.write(piece)) await once(process.stdout, 'drain')
+      }
     } else if (outcome.bytes !== undefined && !context.json) {
       process.stdout.write(outcome.bytes)
     } else if (!context.json) {

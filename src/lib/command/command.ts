@@ -92,6 +92,8 @@ export interface Outcome {
   readonly text?: string
   /** Raw bytes for stdout without `--json` (for example a resource). */
   readonly bytes?: Uint8Array
+  /** Raw bytes of any length in place of `bytes`; what fails on the way is reported after what was printed. */
+  readonly stream?: AsyncIterable<Uint8Array>
   /** Default 0. Verdict commands use 1 for no. */
   readonly exitCode?: number
 }

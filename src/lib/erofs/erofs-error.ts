@@ -9,6 +9,8 @@ export type ErofsCode =
   | 'EROFS_LIMIT'
   | 'EROFS_SIZE'
   | 'EROFS_INVALID'
+  | 'EROFS_NOT_FOUND'
+  | 'EROFS_LOOP'
 
 /** An image cannot be written, or is not one that our writer makes. */
 export class ErofsError extends CodedError<ErofsCode> {}

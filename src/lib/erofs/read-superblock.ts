@@ -12,10 +12,24 @@ export interface Superblock {
   readonly blocks: number
 }
 
-/** Parses block 0: anything the writer leaves zero must be zero. */
+/** Parses block 0 and proves that it fits the source: anything the writer leaves zero must be zero. */
 export function parseSuperblock(source: ErofsSource): Superblock {
   if (source.size < 2 * BLOCK || source.size % BLOCK !== 0) throw invalid('its length is wrong')
-  const block = copyOf(source.read(0, BLOCK))
+  const superblock = parseFirstBlock(source.read(0, BLOCK))
+  if (superblock.blocks !== source.size / BLOCK) throw invalid('its number of blocks is wrong')
+  const lead = source.read(superblock.metaBlock * BLOCK, ROOT_NID * 32)
+  if (lead.some((byte) => byte !== 0)) throw invalid('bytes stand before the root')
+  return superblock
+}
+
+/** Bytes that an image has by its own account, from its first 4096. Throws `EROFS_INVALID`. */
+export function claimedLength(first: Uint8Array): number {
+  if (first.length !== BLOCK) throw invalid('it ends in its first block')
+  return parseFirstBlock(first).blocks * BLOCK
+}
+
+function parseFirstBlock(first: Uint8Array): Superblock {
+  const block = copyOf(first)
   const view = new DataView(block.buffer, SUPERBLOCK_OFFSET)
   const u32 = (at: number): number => view.getUint32(at, true)
   if (u32(0) !== MAGIC) throw invalid('the magic is wrong')
@@ -31,7 +45,6 @@ export function parseSuperblock(source: ErofsSource): Superblock {
   const blocks = u32(36)
   const metaBlock = u32(40)
   if (rootNid !== ROOT_NID) throw invalid('the root has another place')
-  if (blocks !== source.size / BLOCK) throw invalid('its number of blocks is wrong')
   if (metaBlock < 1 || metaBlock >= blocks) throw invalid('the metadata area lies outside')
   view.setUint32(0, 0, true)
   view.setUint32(8, 0, true)
@@ -40,7 +53,5 @@ export function parseSuperblock(source: ErofsSource): Superblock {
   view.setBigUint64(16, 0n, true)
   view.setBigUint64(36, 0n, true)
   if (block.some((byte) => byte !== 0)) throw invalid('a reserved byte of block 0 is set')
-  const lead = source.read(metaBlock * BLOCK, ROOT_NID * 32)
-  if (lead.some((byte) => byte !== 0)) throw invalid('bytes stand before the root')
   return { rootNid, inodes, metaBlock, blocks }
 }

@@ -1,29 +1,8 @@
-import { compareBytes } from '#lib/bytes'
-import { BLOCK, direntType, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './format.ts'
+import { BLOCK, direntType, S_IFDIR, S_IFMT } from './format.ts'
+import { type ErofsEntry, entryOf, joinPath, readDirectory } from './read-entry.ts'
 import { type Inode, parseInode } from './read-inode.ts'
 import { parseSuperblock, type Superblock } from './read-superblock.ts'
 import { type ErofsSource, invalid } from './source.ts'
-import type { Xattr } from './xattr.ts'
-
-/** One path of an image. */
-export interface ErofsEntry {
-  /** Bytes from the root without a leading slash; empty for the root. */
-  readonly path: Uint8Array
-  /** Equal for hard links. */
-  readonly nid: number
-  /** Type and permission bits. */
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-  readonly size: number
-  readonly mtime: { readonly seconds: number; readonly nanoseconds: number }
-  readonly nlink: number
-  /** Devices only, on-disk form. */
-  readonly rdev: number
-  readonly xattrs: readonly Xattr[]
-  /** Bytes of a file or of a symlink's target. */
-  content(offset: number, length: number): Uint8Array
-}
 
 /** Limits of `readErofs`. */
 export interface ErofsReadLimits {
@@ -43,12 +22,6 @@ export function* readErofs(
   yield* new ImageWalk(source, limits.maxEntries ?? 2_000_000).entries()
 }
 
-interface Dirent {
-  readonly name: Uint8Array
-  readonly nid: number
-  readonly type: number
-}
-
 class ImageWalk {
   readonly #source: ErofsSource
   readonly #superblock: Superblock
@@ -66,21 +39,21 @@ class ImageWalk {
   *entries(): Generator<ErofsEntry, void, undefined> {
     const root = this.#inode(this.#superblock.rootNid)
     if ((root.mode & S_IFMT) !== S_IFDIR) throw invalid('the root is not a directory')
-    yield this.#entry(new Uint8Array(0), root)
+    yield entryOf(this.#source, new Uint8Array(0), root)
     const stack = [{ path: new Uint8Array(0), inode: root, parent: root }]
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
       const subdirectories: typeof stack = []
-      for (const dirent of this.#directory(top.inode, top.parent)) {
+      for (const dirent of readDirectory(this.#source, top.inode, top.parent)) {
         const inode = this.#inode(dirent.nid)
         if (dirent.type !== direntType(inode.mode)) throw invalid('a dirent has the wrong type')
-        const path = join(top.path, dirent.name)
+        const path = joinPath(top.path, dirent.name)
         if (this.#entries++ >= this.#maxEntries) throw invalid('there are too many entries')
         if ((inode.mode & S_IFMT) === S_IFDIR) {
           if ((this.#links.get(inode.nid)?.found ?? 0) > 1)
             throw invalid('a directory has two names')
           subdirectories.push({ path, inode, parent: top.inode })
         }
-        yield this.#entry(path, inode)
+        yield entryOf(this.#source, path, inode)
       }
       if (top.inode.nlink !== 2 + subdirectories.length)
         throw invalid('a directory has wrong links')
@@ -100,63 +73,6 @@ class ImageWalk {
     const inode = parseInode(this.#source, this.#superblock, nid)
     this.#links.set(nid, { found: 1, inode })
     return inode
-  }
-
-  #entry(path: Uint8Array, inode: Inode): ErofsEntry {
-    const type = inode.mode & S_IFMT
-    const hasBytes = type === S_IFREG || type === S_IFLNK
-    return {
-      path,
-      nid: inode.nid,
-      mode: inode.mode,
-      uid: inode.uid,
-      gid: inode.gid,
-      size: inode.size,
-      mtime: { seconds: inode.seconds, nanoseconds: inode.nanoseconds },
-      nlink: inode.nlink,
-      rdev: hasBytes || type === S_IFDIR ? 0 : inode.block,
-      xattrs: inode.xattrs,
-      content: (offset, length) =>
-        hasBytes ? this.#read(inode, offset, length) : new Uint8Array(0),
-    }
-  }
-
-  /** Bytes of an inode's data; the range is cut at its size. */
-  #read(inode: Inode, offset: number, length: number): Uint8Array {
-    const end = Math.min(inode.size, offset + length)
-    if (end <= offset) return new Uint8Array(0)
-    const inBlocks = inode.inline ? inode.size - (inode.size % BLOCK) : inode.size
-    const out = new Uint8Array(end - offset)
-    const cut = Math.min(end, inBlocks)
-    if (offset < cut) out.set(this.#source.read(inode.block * BLOCK + offset, cut - offset))
-    if (end > inBlocks) {
-      const from = Math.max(offset, inBlocks)
-      out.set(this.#source.read(inode.tailAt + from - inBlocks, end - from), from - offset)
-    }
-    return out
-  }
-
-  *#directory(inode: Inode, parent: Inode): Generator<Dirent, void, undefined> {
-    let previous: Uint8Array | undefined
-    let dots = 0
-    for (let at = 0; at < inode.size; at += BLOCK) {
-      const block = this.#read(inode, at, BLOCK)
-      const whole = at + BLOCK <= inode.size
-      for (const dirent of parseDirectoryBlock(block, whole)) {
-        if (previous !== undefined && compareBytes(previous, dirent.name) >= 0) {
-          throw invalid('names of a directory do not ascend')
-        }
-        previous = dirent.name
-        if (isDots(dirent.name)) {
-          const target = dirent.name.length === 1 ? inode : parent
-          if (dirent.nid !== target.nid || dirent.type !== 2) throw invalid('a . or .. is wrong')
-          dots++
-        } else {
-          yield dirent
-        }
-      }
-    }
-    if (dots !== 2) throw invalid('a directory lacks . or ..')
   }
 
   #checkWhole(): void {
@@ -180,49 +96,4 @@ class ImageWalk {
       if (next !== undefined && next.start < run.end) throw invalid('two inodes share bytes')
     }
   }
-}
-
-/** Dirents of one block; its shape must be the one the writer gives. */
-function parseDirectoryBlock(block: Uint8Array, whole: boolean): Dirent[] {
-  const view = new DataView(block.buffer, block.byteOffset, block.byteLength)
-  const first = block.length < 12 ? 0 : view.getUint16(8, true)
-  const count = first / 12
-  if (!Number.isInteger(count) || count < 1 || first > block.length) {
-    throw invalid('a directory block has a wrong first offset')
-  }
-  const found: Dirent[] = []
-  let at = first
-  for (let i = 0; i < count; i++) {
-    const nid = Number(view.getBigUint64(i * 12, true))
-    const next =
-      i + 1 < count ? view.getUint16((i + 1) * 12 + 8, true) : endOfName(block, at, whole)
-    const name = block.slice(at, next)
-    if (view.getUint16(i * 12 + 8, true) !== at || next <= at || next > block.length) {
-      throw invalid('a name lies outside its block')
-    }
-    if (name.length > 255 || name.includes(0) || name.includes(0x2f)) throw invalid('a bad name')
-    if (view.getUint8(i * 12 + 11) !== 0) throw invalid('a reserved byte is set')
-    found.push({ name, nid, type: view.getUint8(i * 12 + 10) })
-    at = next
-  }
-  if (block.subarray(at).some((byte) => byte !== 0)) throw invalid('bytes follow the last name')
-  return found
-}
-
-function endOfName(block: Uint8Array, at: number, whole: boolean): number {
-  const end = whole ? block.indexOf(0, at) : -1
-  return end < 0 ? block.length : end
-}
-
-function isDots(name: Uint8Array): boolean {
-  return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))
-}
-
-function join(directory: Uint8Array, name: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (directory.length === 0) return Uint8Array.from(name)
-  const path = new Uint8Array(directory.length + 1 + name.length)
-  path.set(directory)
-  path[directory.length] = 0x2f
-  path.set(name, directory.length + 1)
-  return path
 }

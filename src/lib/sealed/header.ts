@@ -2,7 +2,8 @@ import { copyOf, Reader, Writer } from '#lib/bytes'
 import { SealedError } from './sealed-error.ts'
 
 const MAGIC = Uint8Array.of(0x45, 0x43, 0x43, 0x53, 0x45, 0x41, 0x4c, 0x00)
-const VERSION = 1
+/** The one version there is. */
+export const SEALED_VERSION = 1
 const ALG_AES_256_GCM = 1
 
 /** Bytes of `H`: magic 8 + version 2 + alg 1 + chunkLog2 1 + imageLen 8 + chunkCount 4 + fileId 16 + LID 32. */
@@ -32,7 +33,7 @@ export function encodeHeader(header: SealedHeader): Uint8Array<ArrayBuffer> {
   if (header.chunkCount !== chunkCountOf(header.imageLength)) throw new RangeError('chunkCount')
   return new Writer()
     .bytes(MAGIC)
-    .u16be(VERSION)
+    .u16be(SEALED_VERSION)
     .u8(ALG_AES_256_GCM)
     .u8(CHUNK_LOG2)
     .u64be(BigInt(header.imageLength))
@@ -51,7 +52,7 @@ export function parseHeader(bytes: Uint8Array): SealedHeader {
   const magic = r.bytes(MAGIC.length, 'sealed magic')
   if (magic.some((byte, at) => byte !== MAGIC[at])) throw refuse('the magic is wrong')
   const version = r.u16be('sealed version')
-  if (version !== VERSION) throw refuse(`version ${version} is not known`)
+  if (version !== SEALED_VERSION) throw refuse(`version ${version} is not known`)
   const alg = r.u8('sealed alg')
   if (alg !== ALG_AES_256_GCM) throw refuse(`algorithm ${alg} is not known`)
   const log2 = r.u8('sealed chunkLog2')

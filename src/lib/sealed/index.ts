@@ -7,6 +7,7 @@ export {
   HEADER_LENGTH,
   MAX_IMAGE_LENGTH,
   parseHeader,
+  SEALED_VERSION,
 } from './header.ts'
 export type { ChunkSpan, SealedLayout } from './layout.ts'
 export {

@@ -29,3 +29,11 @@ export const PLATFORM_OPTION: OptionSpec = {
 
 /** The flag that takes an index with all its images. */
 export const ALL_OPTION: OptionSpec = { flags: '--all', help: 'the index with all its images' }
+
+/** Where the broker is, for values `kbs:///…`. */
+export const BROKER_OPTIONS: readonly OptionSpec[] = [
+  { flags: '--kbs-url <url>', help: 'the broker, for kbs:/// values' },
+  { flags: '--kbs-ca <file>', help: 'CA of the broker, exclusive (default DATA-DIR/tls/ca.pem)' },
+  { flags: '--data-dir <dir>', help: 'data of a broker on this machine' },
+  { flags: '--admin-token-file <file>', help: 'admin token (default DATA-DIR/admin.token)' },
+]

@@ -1,19 +1,17 @@
 import type { Command, OptionSpec } from '#lib/command'
-import { ALL_OPTION, COPY_OPTIONS, IMAGE_OPTIONS, PLATFORM_OPTION } from './options.ts'
+import {
+  ALL_OPTION,
+  BROKER_OPTIONS,
+  COPY_OPTIONS,
+  IMAGE_OPTIONS,
+  PLATFORM_OPTION,
+} from './options.ts'
 
 const FORCE: OptionSpec = { flags: '--force', help: 'replace existing files' }
 const OUT = (example: string): OptionSpec => ({
   flags: '--out <prefix>',
   help: `where to write; default ${example}`,
 })
-
-/** Where the broker is, for values `kbs:///…`. */
-const BROKER_OPTIONS: readonly OptionSpec[] = [
-  { flags: '--kbs-url <url>', help: 'the broker, for kbs:/// values' },
-  { flags: '--kbs-ca <file>', help: 'CA of the broker, exclusive (default DATA-DIR/tls/ca.pem)' },
-  { flags: '--data-dir <dir>', help: 'data of a broker on this machine' },
-  { flags: '--admin-token-file <file>', help: 'admin token (default DATA-DIR/admin.token)' },
-]
 
 /** `keygen encryption`: a key pair for `jwe:` recipients. */
 export const keygenEncryption: Command = {

@@ -44,6 +44,14 @@ export const LAYER_CODES = {
     meaning: 'A filesystem image breaks a rule of the format that we write.',
     next: 'make the image again; never mount this one',
   },
+  EROFS_NOT_FOUND: {
+    meaning: 'A path does not exist in a layer.',
+    next: 'check the path; a file of a lower layer is not in this one',
+  },
+  EROFS_LOOP: {
+    meaning: 'A path of a layer leads through too many symbolic links.',
+    next: 'name the file by a path without links',
+  },
   TAR_TRUNCATED: {
     meaning: 'An archive ends before its end mark.',
     next: 'build or push the layer again',
@@ -95,6 +103,14 @@ export const LAYER_CODES = {
   LAYER_XATTR: {
     meaning: 'A layer holds an attribute that steers overlayfs.',
     next: 'remove trusted.overlay.* and user.overlay.* attributes from the image',
+  },
+  LAYER_KEY_INVALID: {
+    meaning: 'A layer key is neither the JSON of its format nor 32 bytes.',
+    next: 'give the key file that layer seal wrote; the format is in docs/formats/layer-key.md',
+  },
+  LAYER_NOT_FILE: {
+    meaning: 'A path of a layer is not a regular file.',
+    next: 'name a regular file; to see a whole tree, mount the image in a container',
   },
 } as const
 

@@ -1,0 +1,57 @@
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { LayerCommandError } from './layer-command-error.ts'
+
+/** A file that is being written. */
+export interface OutputFile extends AsyncDisposable {
+  readonly handle: FileHandle
+  /** Flushes and, where an old file is replaced, gives it the name. Without it nothing is left. */
+  commit(): Promise<void>
+}
+
+/**
+ * Opens a file that must not exist, or with `force` one that takes the place of another in one step. Throws
+ * `OUTPUT_EXISTS`, `DISK_FULL`, `INPUT_UNREADABLE`.
+ */
+export async function createOutput(
+  path: string,
+  mode: number,
+  force: boolean,
+): Promise<OutputFile> {
+  const target = force ? `${path}.${process.pid}.new` : path
+  await using stack = new AsyncDisposableStack()
+  let handle: FileHandle
+  try {
+    handle = await open(target, 'wx', mode)
+  } catch (cause) {
+    throw outputError(path, cause)
+  }
+  stack.defer(async () => {
+    if (!committed) await rm(target, { force: true })
+  })
+  stack.defer(() => handle.close())
+  let committed = false
+  const owned = stack.move()
+  return {
+    handle,
+    async commit() {
+      await handle.sync()
+      if (force) await rename(target, path)
+      committed = true
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function outputError(path: string, cause: unknown): LayerCommandError {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'EEXIST') {
+    return new LayerCommandError('OUTPUT_EXISTS', `writing ${path}: the file exists already`)
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new LayerCommandError('DISK_FULL', `writing ${path}: no space is left`)
+  }
+  return new LayerCommandError('INPUT_UNREADABLE', `writing ${path}: ${code ?? 'it failed'}`, {
+    next: 'choose a place that can be written',
+    cause,
+  })
+}
