@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Tee } from '#lib/attest'
 import { fromUtf8, toBase64, utf8, Writer } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
-import { createResponder, type Responder, reportForm, wipePayload } from '#lib/handover'
+import { createResponder, type Responder, wipePayload } from '#lib/handover'
 import type { Transport } from '#lib/http'
 import { parseResourceUri } from '#lib/initdata'
 import { object, optional, parseJson, string } from '#lib/json'
@@ -18,10 +18,11 @@ import type {
   PrepareReply,
   PrepareRequest,
 } from '#protocol/agent'
+import { EnclaveClock } from '../handover/enclave-clock.ts'
+import { evidenceForm } from '../handover/evidence-form.ts'
 import { AgentError } from './agent-error.ts'
 import { type Broker, createBroker } from './broker/broker.ts'
 import { type Configuration, checkConfiguration } from './configuration.ts'
-import { EnclaveClock } from './enclave-clock.ts'
 import { causes } from './image/decision-report.ts'
 import type { RegistryNetwork } from './image/image-source.ts'
 import { ask } from './image/launch-decision.ts'
@@ -127,7 +128,7 @@ class AgentProgram implements Agent {
         clock,
       })
       const responder = createResponder({
-        form: reportForm(tee),
+        form: evidenceForm(tee, configuration.manifest, clock),
         peer: configuration.initPin,
         initDataDigest: configuration.initDataDigest,
         now: progress,

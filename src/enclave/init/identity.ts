@@ -8,15 +8,22 @@ import { InitError } from './init-error.ts'
 
 const MAX_MANIFEST = 65_536
 
+/** What an init is, once it has checked that it is that. */
+export interface OwnIdentity {
+  readonly manifest: EnclaveManifest
+  /** The agent that this init accepts. */
+  readonly pin: AgentPin
+}
+
 /**
  * Accepts manifest and init-data from the host only if this enclave was launched with exactly them:
- * their SHA-256 are MRENCLAVE and CONFIGID of the own report (docs/formats/init-data.md, docs/formats/manifest.md). Returns whom the
- * manifest pins as agent. Throws InitError `INIT_IDENTITY`.
+ * their SHA-256 are MRENCLAVE and CONFIGID of the own report (docs/formats/init-data.md,
+ * docs/formats/manifest.md). Returns the manifest and whom it pins as agent. Throws InitError `INIT_IDENTITY`.
  */
 export async function checkOwnIdentity(
   tee: Pick<Tee, 'targetInfo' | 'report'>,
   given: { readonly manifest: Uint8Array; readonly initData: Uint8Array },
-): Promise<AgentPin> {
+): Promise<OwnIdentity> {
   const self = parseReport(await tee.report(await tee.targetInfo(), new Uint8Array(64)))
   if (!equalBytes(sha256(given.manifest), self.mrEnclave)) {
     throw mismatch('the manifest is not the one that was measured')
@@ -29,12 +36,13 @@ export async function checkOwnIdentity(
   if (manifest.program !== 'init' || agent === undefined) {
     throw mismatch('the manifest is that of another program')
   }
-  return {
+  const pin = {
     mrSigner: fromHex(agent.mrSigner, 'manifest.peers.agent.mrSigner', 32),
     isvProdId: agent.isvProdId,
     minIsvSvn: agent.minIsvSvn,
     allowDebug: manifest.attributes.debug,
   }
+  return { manifest, pin }
 }
 
 function readManifest(bytes: Uint8Array): EnclaveManifest {

@@ -2,12 +2,14 @@ import type { Tee } from '#lib/attest'
 import {
   type AgentPin,
   createInitiator,
+  type EvidenceForm,
   type Initiator,
-  reportForm,
   wipePayload,
 } from '#lib/handover'
 import { parseLaunchConfig } from '#lib/launch'
 import type { InitHandlers } from '#protocol/agent'
+import { EnclaveClock } from '../handover/enclave-clock.ts'
+import { evidenceForm } from '../handover/evidence-form.ts'
 import type { Container, ContainerOptions } from './container.ts'
 import { startContainer } from './container.ts'
 import { checkOwnIdentity } from './identity.ts'
@@ -32,7 +34,7 @@ export interface InitService {
 /** One life: each call is allowed in one state and leads to the next; nothing leads back. */
 type State =
   | { readonly at: 'new' | 'busy' | 'failed' | 'closed' }
-  | { readonly at: 'configured'; readonly pin: AgentPin }
+  | { readonly at: 'configured'; readonly form: EvidenceForm; readonly peer: AgentPin }
   | { readonly at: 'handover'; readonly initiator: Initiator }
   | { readonly at: 'started'; readonly container: Container }
 
@@ -102,16 +104,17 @@ export function createInitService(options: InitServiceOptions): InitService {
     async configure(request) {
       if (state.at !== 'new') throw outOfOrder('configure')
       return step(async () => {
-        const pin = await checkOwnIdentity(options.tee, request)
-        return [{ at: 'configured', pin }, {}]
+        const { manifest, pin: peer } = await checkOwnIdentity(options.tee, request)
+        const clock = new EnclaveClock(manifest.builtAt, () => performance.now())
+        return [{ at: 'configured', form: evidenceForm(options.tee, manifest, clock), peer }, {}]
       })
     },
     async begin({ launchId }) {
       if (state.at !== 'configured') throw outOfOrder('begin')
-      const { pin: peer } = state
+      const { form, peer } = state
       return step(async () => {
         if (launchId.length !== 32) throw outOfOrder('begin')
-        const initiator = createInitiator({ form: reportForm(options.tee), launchId, peer })
+        const initiator = createInitiator({ form, launchId, peer })
         return [{ at: 'handover', initiator }, { message: await initiator.begin() }]
       })
     },

@@ -9,6 +9,7 @@ import {
   mrEnclave,
   mrSigner,
   type Peers,
+  type QuoteHandover,
   signedManifestBytes,
   signManifest,
 } from '#lib/manifest'
@@ -27,6 +28,8 @@ export interface BuildOptions extends ContentSources {
   readonly builtAt?: number
   /** Build enclaves whose memory the host may read, for debugging; owners refuse them by default. */
   readonly debug?: boolean
+  /** Quotes in place of local reports in the handover: a constant of both enclaves. */
+  readonly handover?: QuoteHandover
   /** Gives the build up; nothing of it is left then. */
   readonly signal?: AbortSignal
 }
@@ -77,6 +80,7 @@ export async function buildBundle(options: BuildOptions): Promise<void> {
       isvSvn: ISV_SVN,
       builtAt,
       peers,
+      ...(options.handover && { handover: options.handover }),
     })
     const init = manifest('init', {
       agent: { mrSigner: signer, isvProdId: AGENT_PROD_ID, minIsvSvn: ISV_SVN },

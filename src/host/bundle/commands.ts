@@ -4,6 +4,7 @@ import type { Command } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { buildBundle } from './build.ts'
 import { type BundleDiff, diffBundles } from './diff.ts'
+import { readHandover } from './handover-option.ts'
 import { type Measurement, measureBundle } from './measure.ts'
 
 const build: Command = {
@@ -13,6 +14,9 @@ const build: Command = {
     { flags: '--out <dir>', help: 'where to put it (default ROOT/bundles/default)' },
     { flags: '--sign-key <file>', help: 'RSA-3072 key with exponent 3 (default: a public key)' },
     { flags: '--debug', help: 'enclaves that owners refuse by default' },
+    { flags: '--handover <form>', help: 'how the enclaves prove themselves: report, quote' },
+    { flags: '--trust-anchor <file>', help: 'root certificate of the quotes (quote)' },
+    { flags: '--min-tcb-evaluation <n>', help: 'lowest TCB evaluation number (quote)' },
   ],
   example: 'enclave-cc bundle build --out ./bundle',
   run: async (context, input) => {
@@ -22,6 +26,7 @@ const build: Command = {
     if (epoch !== undefined && !/^\d{1,12}$/.test(epoch)) {
       throw new CodedError('USAGE', `SOURCE_DATE_EPOCH=${epoch} is not a number of seconds`)
     }
+    const handover = readHandover(input)
     const progress = context.progress('build bundle')
     try {
       await buildBundle({
@@ -31,6 +36,7 @@ const build: Command = {
         arch: process.arch,
         debug: input.flag('debug'),
         signal: context.signal,
+        ...(handover && { handover }),
         ...(signKey === undefined ? {} : { signKey: readFileSync(signKey, 'utf8') }),
         ...(epoch === undefined ? {} : { builtAt: Number(epoch) }),
       })
@@ -76,7 +82,7 @@ export const commands: readonly Command[] = [build, measure, diff]
 function measurementText(measurement: Measurement): string {
   const lines = measurement.enclaves.map(
     (e) =>
-      `${e.program.padEnd(6)} mrEnclave ${e.mrEnclave}  product ${e.isvProdId}  svn ${e.isvSvn}${e.debug ? '  DEBUG' : ''}`,
+      `${e.program.padEnd(6)} mrEnclave ${e.mrEnclave}  product ${e.isvProdId}  svn ${e.isvSvn}${e.debug ? '  DEBUG' : ''}${e.handover === 'quote' ? '  QUOTES' : ''}`,
   )
   const signer = measurement.enclaves[0]?.mrSigner ?? ''
   const { sha256, size } = measurement.image

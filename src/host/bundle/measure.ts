@@ -21,6 +21,8 @@ export interface EnclaveMeasurement {
   readonly isvProdId: number
   readonly isvSvn: number
   readonly debug: boolean
+  /** How it proves itself in the handover. */
+  readonly handover: 'report' | 'quote'
   /** `sha256:…`; MRENCLAVE is this digest. */
   readonly manifestDigest: string
 }
@@ -54,6 +56,7 @@ function enclaves(bundle: SignedBundle): readonly EnclaveMeasurement[] {
       isvProdId: manifest.isvProdId,
       isvSvn: manifest.isvSvn,
       debug: manifest.attributes.debug,
+      handover: manifest.handover?.form ?? 'report',
       manifestDigest: `sha256:${digest}`,
     }
   })

@@ -29,6 +29,7 @@ export {
 export type { VerifiedEvidence } from './sgx/evidence.ts'
 export type { EvidenceWindow, GenuineQuote } from './sgx/genuine.ts'
 export { intelSgxRoot } from './sgx/intel-root.ts'
+export { issueTime } from './sgx/issue-time.ts'
 export type { KeyRequest } from './sgx/key-request.ts'
 export {
   encodeKeyRequest,

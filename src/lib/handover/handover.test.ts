@@ -360,6 +360,18 @@ test('enclaves of different owners refuse each other', async () => {
   await refusedFor({ agent: { configId } }, 'the init-data are not those of this enclave')
 })
 
+test('whatever of a served launch is replayed finds it spent', async () => {
+  const seen: Uint8Array[] = []
+  const { responder, launchId } = await run({}, (n, m) => {
+    seen[n] = m
+    return m
+  })
+  assert.equal(responder.state(launchId), 'SERVED')
+  for (const n of [1, 3, 5]) {
+    await assert.rejects(responder.handle(seen[n] ?? fill(0)), { code: 'HANDOVER_SPENT' }, `M${n}`)
+  }
+})
+
 test('a public key of small order ends the handover', async () => {
   const { error } = await run({}, (n, m) => {
     if (n !== 1) return m

@@ -3,6 +3,7 @@ export type { HandoverCode } from './handover-error.ts'
 export { HandoverError } from './handover-error.ts'
 export type { HandoverResult, Initiator, InitiatorOptions } from './initiator.ts'
 export { createInitiator } from './initiator.ts'
+export type { EndedLaunch, LaunchState } from './launch-table.ts'
 export { LAUNCH_ID_LENGTH } from './message.ts'
 export type { HandoverLayer, HandoverPayload } from './payload.ts'
 export { wipePayload } from './payload.ts'
@@ -11,11 +12,5 @@ export type { QuoteFormOptions } from './quote-form.ts'
 export { quoteForm } from './quote-form.ts'
 export type { HandoverTee } from './report-form.ts'
 export { reportForm } from './report-form.ts'
-export type {
-  EndedLaunch,
-  LaunchOffer,
-  LaunchState,
-  Responder,
-  ResponderOptions,
-} from './responder.ts'
+export type { LaunchOffer, Responder, ResponderOptions } from './responder.ts'
 export { createResponder } from './responder.ts'

@@ -44,14 +44,18 @@ function quoting(identity: Identity, edit: Edit = () => {}): QuotingTee {
   }
 }
 
-function form(tee: QuotingTee, collateral: Collateral = BASE.collateral): EvidenceForm {
+function form(
+  tee: QuotingTee,
+  collateral: Collateral = BASE.collateral,
+  now: number = FORGE_NOW.getTime(),
+): EvidenceForm {
   assert.ok(ANCHOR)
   return quoteForm({
     tee,
     anchor: ANCHOR,
     minTcbEvaluationDataNumber: 17,
     collateral: async () => collateral,
-    now: () => FORGE_NOW.getTime(),
+    now: () => now,
   })
 }
 
@@ -236,6 +240,22 @@ test('quotes are verified in full: root, revocation, status, evaluation number',
     { agent: form(quoting(AGENT, foreign), forge(foreign).collateral) },
     'ROOT_UNTRUSTED',
   )
+})
+
+test('an enclave whose clock is behind learns from what the root signed, and only forward', async () => {
+  // The clock of an enclave that has heard of nobody since it was built.
+  const built = Date.UTC(2020, 0, 1)
+  const behind = { init: form(quoting(INIT), BASE.collateral, built) }
+  assert.equal((await run(behind)).error, undefined)
+  // A list that is newer than the end of the TCB info says that this end is past.
+  const edit: Edit = (p) => {
+    p.tcbInfo.nextUpdate = '2026-01-02T00:00:00Z'
+  }
+  const { collateral } = forge(edit)
+  await refusedFor({ init: form(quoting(INIT), collateral, built) }, 'TCB_INFO_EXPIRED')
+  // And a clock that is ahead of all that was signed stays where it is.
+  const late = Date.UTC(2099, 0, 1)
+  await refusedFor({ init: form(quoting(INIT), BASE.collateral, late) }, '_EXPIRED')
 })
 
 test('peers are judged as in form 1', async () => {

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import {
+  AttestError,
   type Collateral,
+  issueTime,
   parseReport,
   type ReportBody,
   type Tee,
@@ -20,7 +22,7 @@ export interface QuoteFormOptions {
   readonly minTcbEvaluationDataNumber: number
   /** Collateral for this platform, from wherever; it is verified with each quote. */
   readonly collateral: () => Promise<Collateral>
-  /** Milliseconds since 1970 of the enclave's own clock, not the host's. */
+  /** Milliseconds since 1970: a lower bound of the time, from the enclave's own clock, not the host's. */
   readonly now: () => number
 }
 
@@ -33,12 +35,15 @@ const NOTHING = /* @__PURE__ */ new Uint8Array(0)
  */
 export function quoteForm(options: QuoteFormOptions): EvidenceForm {
   const judge = async (quote: Uint8Array, reportData: Uint8Array): Promise<Evidence> => {
-    const { anchor, minTcbEvaluationDataNumber } = options
+    const { minTcbEvaluationDataNumber } = options
+    const anchors = [options.anchor]
+    const collateral = await options.collateral()
+    const now = Math.max(options.now(), signedTime(quote, collateral, anchors))
     const result = verifyQuote({
       quote,
-      collateral: await options.collateral(),
-      anchors: [anchor],
-      now: new Date(options.now()),
+      collateral,
+      anchors,
+      now: new Date(now),
       // Whether a debug peer is accepted is for the pin to say, as in form 1.
       policy: { allowDebug: true, reportData, minTcbEvaluationDataNumber },
     })
@@ -70,6 +75,23 @@ export function quoteForm(options: QuoteFormOptions): EvidenceForm {
     async check(_self: Self, evidence, _targetInfo, reportData) {
       return await judge(evidence, reportData)
     },
+  }
+}
+
+/**
+ * Our clock starts at the date of the build and is behind until a broker has spoken, in init for ever:
+ * what the root has signed since says how late it is at least.
+ */
+function signedTime(
+  quote: Uint8Array,
+  collateral: Collateral,
+  anchors: readonly TrustAnchor[],
+): number {
+  try {
+    return issueTime(quote, collateral, anchors)
+  } catch (error) {
+    if (!(error instanceof AttestError)) throw error
+    throw refused(`the quote is not accepted: ${error.code}`, error)
   }
 }
 

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { concat, copyOf, equalBytes, equalSecret, fromUtf8, toHex } from '#lib/bytes'
+import { concat, copyOf, equalBytes, equalSecret, fromUtf8 } from '#lib/bytes'
 import type { EvidenceForm, Self } from './form.ts'
 import { HandoverError, refused } from './handover-error.ts'
+import {
+  type EndedLaunch,
+  type Launch,
+  type LaunchNames,
+  type LaunchState,
+  LaunchTable,
+  unusable,
+} from './launch-table.ts'
 import {
   encodeMessage,
   encodeOffer,
@@ -11,7 +19,6 @@ import {
   NONCE_LENGTH,
   parseHello,
   parseMessage,
-  SESSION_LENGTH,
 } from './message.ts'
 import { encodePayload, type HandoverPayload } from './payload.ts'
 import {
@@ -35,17 +42,10 @@ import {
   transcript3,
   transcript4,
 } from './transcript.ts'
-import { type KeyPair, keyPair, sharedSecret, X25519_LENGTH } from './x25519.ts'
-
-/** Life of a launch: only NEW takes a handover; SPENT waits for M5; the rest is final. */
-export type LaunchState = 'NEW' | 'SPENT' | 'SERVED' | 'LOST' | 'EXPIRED'
+import { keyPair, sharedSecret, X25519_LENGTH } from './x25519.ts'
 
 /** A launch that the agent offers to one init. */
-export interface LaunchOffer {
-  readonly podId: string
-  readonly containerId: string
-  /** `sha256:…` of the image's manifest. */
-  readonly manifestDigest: string
+export interface LaunchOffer extends LaunchNames {
   readonly payload: HandoverPayload
 }
 
@@ -60,12 +60,6 @@ export interface ResponderOptions {
   readonly now: () => number
   /** Fresh random bytes; given by tests and vectors only. */
   readonly random?: (length: number) => Uint8Array
-}
-
-/** A launch that ended without being served. */
-export interface EndedLaunch {
-  readonly containerId: string
-  readonly state: 'LOST' | 'EXPIRED'
 }
 
 /** The agent's side of all its handovers. */
@@ -89,34 +83,6 @@ const CONFIRM_MS = 30_000
 /** Handovers between M1 and M3, over all launches: each costs a key pair and a report. */
 const MAX_HALF_OPEN = 8
 
-interface Launch {
-  readonly offer: Omit<LaunchOffer, 'payload'>
-  state: LaunchState
-  deadline: number
-  /** Encoded payload with the keys, while NEW. */
-  plain: Uint8Array | undefined
-  /** What was answered, while SPENT. */
-  answer: Answer | undefined
-}
-
-interface Answer {
-  readonly t3: Transcript
-  /** M4 as it went out: a retry gets these bytes, never a second sealing. */
-  readonly message: Uint8Array
-  readonly confirmed: Transcript
-  readonly receive: Uint8Array
-}
-
-interface Session {
-  readonly launch: Launch
-  readonly hello: Hello
-  readonly pair: KeyPair
-  readonly t2: Transcript
-  /** Our own evidence and what it is over. */
-  readonly own: Uint8Array
-  readonly ownData: Uint8Array
-}
-
 /** Creates the agent's side. */
 export function createResponder(options: ResponderOptions): Responder {
   return new ResponderMachine(options)
@@ -124,8 +90,7 @@ export function createResponder(options: ResponderOptions): Responder {
 
 class ResponderMachine implements Responder {
   readonly #options: ResponderOptions
-  readonly #launches = new Map<string, Launch>()
-  readonly #sessions = new Map<string, Session>()
+  readonly #table = new LaunchTable()
   #opening = 0
   #ended: EndedLaunch[] = []
   #self: Promise<Self> | undefined
@@ -136,13 +101,8 @@ class ResponderMachine implements Responder {
 
   offer({ payload, ...offer }: LaunchOffer): Uint8Array {
     const id = this.#random(LAUNCH_ID_LENGTH)
-    this.#launches.set(toHex(id), {
-      offer,
-      state: 'NEW',
-      deadline: this.#options.now() + OFFER_MS,
-      plain: encodePayload(id, payload),
-      answer: undefined,
-    })
+    const deadline = this.#options.now() + OFFER_MS
+    this.#table.add(id, { offer, deadline, plain: encodePayload(id, payload) })
     return new Uint8Array(id)
   }
 
@@ -161,7 +121,7 @@ class ResponderMachine implements Responder {
 
   state(launchId: Uint8Array): LaunchState | undefined {
     this.#expire()
-    return this.#launches.get(toHex(launchId))?.state
+    return this.#table.launch(launchId)?.state
   }
 
   sweep(): readonly EndedLaunch[] {
@@ -172,22 +132,20 @@ class ResponderMachine implements Responder {
   }
 
   close(): void {
-    for (const launch of this.#launches.values()) end(launch, 'EXPIRED')
-    this.#launches.clear()
-    this.#sessions.clear()
+    this.#table.clear()
   }
 
   async #onHello(m1: Uint8Array): Promise<Uint8Array> {
     // Kept past this call, while the buffer of the frame is not ours.
     const bytes = new Uint8Array(m1)
     const hello = parseHello(bytes, this.#options.form)
-    const launch = this.#launches.get(toHex(hello.launchId))
+    const launch = this.#table.launch(hello.launchId)
     if (launch === undefined) {
       throw new HandoverError('HANDOVER_UNKNOWN', 'starting a handover: no such launch')
     }
     requireNew(launch)
     checkInitTarget(this.#options.form, hello.targetInfo, this.#options.peer)
-    if (this.#halfOpen() >= MAX_HALF_OPEN) {
+    if (this.#opening + this.#table.halfOpen >= MAX_HALF_OPEN) {
       throw new HandoverError('HANDOVER_BUSY', 'starting a handover: too many are half open')
     }
     this.#opening++
@@ -215,17 +173,17 @@ class ResponderMachine implements Responder {
     const evidence = await form.make(hello.targetInfo, ownData)
     requireNew(launch)
     const t2 = transcript2(t1, b2, evidence)
-    const session = { launch, hello, pair, t2, own: evidence, ownData }
-    this.#sessions.set(toHex(t2.subarray(0, SESSION_LENGTH)), session)
+    this.#table.open(launch, t2, { hello, pair, own: evidence, ownData })
     return encodeMessage({ type: 2, b2, evidence })
   }
 
   async #onProof(message: Message & { type: 3 }): Promise<Uint8Array> {
-    const { launch, hello, pair, t2, own, ownData } = this.#session(message.session)
+    const { launch, t2, open } = this.#table.session(message.session)
     const evidence = new Uint8Array(message.evidence)
     const proof = new Uint8Array(message.proof)
     const t3 = transcript3(t2, evidence, proof)
-    if (launch.state !== 'NEW') return resend(launch, t3)
+    if (open === undefined) return resend(launch, t3)
+    const { hello, pair, own, ownData } = open
     const { form, peer } = this.#options
     const self = await this.#ownSelf()
     const init = await checkEvidence(form, self, evidence, hello.targetInfo, initReportData(t2))
@@ -243,10 +201,7 @@ class ResponderMachine implements Responder {
   }
 
   #spend(launch: Launch, prk: Uint8Array, t3: Transcript): Uint8Array {
-    const plain = launch.plain ?? new Uint8Array(0)
-    launch.state = 'SPENT'
-    launch.deadline = this.#options.now() + CONFIRM_MS
-    launch.plain = undefined
+    const plain = this.#table.spend(launch, this.#options.now() + CONFIRM_MS)
     const key = directionKey(prk, 'A>I', t3)
     try {
       const m4 = seal(key, t3, 4, plain)
@@ -261,36 +216,18 @@ class ResponderMachine implements Responder {
   }
 
   #onConfirm(message: Message & { type: 5 }): Uint8Array {
-    const { launch } = this.#session(message.session)
+    const { launch } = this.#table.session(message.session)
     if (launch.state !== 'SPENT' || launch.answer === undefined) throw unusable(launch.state)
     const { confirmed, receive } = launch.answer
     if (fromUtf8(open(receive, confirmed, 5, message.sealed), 'M5') !== 'ok') {
       throw refused('M5 does not say ok')
     }
-    end(launch, 'SERVED')
+    this.#table.end(launch, 'SERVED')
     return new Uint8Array(0)
   }
 
-  #session(tag: Uint8Array): Session {
-    const session = this.#sessions.get(toHex(tag))
-    if (session === undefined) throw refused('no such session')
-    return session
-  }
-
-  #halfOpen(): number {
-    const sessions = this.#sessions.values()
-    return this.#opening + sessions.filter(({ launch }) => launch.state === 'NEW').toArray().length
-  }
-
   #expire(): void {
-    const now = this.#options.now()
-    for (const launch of this.#launches.values()) {
-      if (now < launch.deadline) continue
-      const state = OVER_TIME[launch.state]
-      if (state === undefined) continue
-      end(launch, state)
-      this.#ended.push({ containerId: launch.offer.containerId, state })
-    }
+    this.#ended.push(...this.#table.expire(this.#options.now()))
   }
 
   async #ownSelf(): Promise<Self> {
@@ -320,23 +257,6 @@ class ResponderMachine implements Responder {
   }
 }
 
-/** Where a launch goes when its time is over; final states stay. */
-const OVER_TIME: Readonly<Record<LaunchState, 'LOST' | 'EXPIRED' | undefined>> = {
-  NEW: 'EXPIRED',
-  SPENT: 'LOST',
-  SERVED: undefined,
-  LOST: undefined,
-  EXPIRED: undefined,
-}
-
-function end(launch: Launch, state: LaunchState): void {
-  launch.state = state
-  launch.plain?.fill(0)
-  launch.answer?.receive.fill(0)
-  launch.plain = undefined
-  launch.answer = undefined
-}
-
 function requireNew(launch: Launch): void {
   if (launch.state !== 'NEW') throw unusable(launch.state)
 }
@@ -345,10 +265,4 @@ function resend(launch: Launch, t3: Transcript): Uint8Array {
   const { answer } = launch
   if (answer === undefined || !equalBytes(answer.t3, t3)) throw unusable(launch.state)
   return copyOf(answer.message)
-}
-
-function unusable(state: LaunchState): HandoverError {
-  return state === 'EXPIRED'
-    ? new HandoverError('HANDOVER_EXPIRED', 'handing over: the launch waited too long for its init')
-    : new HandoverError('HANDOVER_SPENT', 'handing over: the launch was already handed over')
 }

@@ -1,4 +1,4 @@
-export type { EnclaveManifest, EnclaveProgram, Peers } from './manifest.ts'
+export type { EnclaveManifest, EnclaveProgram, Peers, QuoteHandover } from './manifest.ts'
 export { manifestBytes, parseManifest } from './manifest.ts'
 export { mrEnclave, mrSigner } from './measure.ts'
 export type { ManifestCode, SignedManifest } from './signed-manifest.ts'

@@ -26,6 +26,7 @@ const MANIFEST: EnclaveManifest = {
   builtAt: 1_700_000_000,
   peers: { init: { mrEnclave: '22'.repeat(32) } },
 }
+const QUOTES = { form: 'quote', root: 'MAA=', minTcbEvaluationDataNumber: 17 } as const
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 3072, publicExponent: 3 })
 
 test('a signed manifest reads back as it was written', () => {
@@ -33,6 +34,9 @@ test('a signed manifest reads back as it was written', () => {
   const read = parseSignedManifest(signedManifestBytes(signed))
   assert.deepEqual(read.manifest, MANIFEST)
   assert.deepEqual(mrSigner(read.signer), mrSigner(signed.signer))
+  const quotes = { ...MANIFEST, handover: QUOTES }
+  const written = signedManifestBytes(signManifest(quotes, privateKey))
+  assert.deepEqual(parseSignedManifest(written).manifest, quotes)
 })
 
 test('mrEnclave() is the hash of the canonical bytes and changes with every member', () => {
@@ -46,6 +50,9 @@ test('mrEnclave() is the hash of the canonical bytes and changes with every memb
     { isvSvn: 2 },
     { builtAt: 0 },
     { peers: { init: { mrEnclave: '23'.repeat(32) } } },
+    { handover: QUOTES },
+    { handover: { ...QUOTES, root: 'MAE=' } },
+    { handover: { ...QUOTES, minTcbEvaluationDataNumber: 18 } },
   ]
   for (const change of changes) {
     assert.notEqual(toHex(mrEnclave({ ...MANIFEST, ...change })), first, JSON.stringify(change))
@@ -66,6 +73,13 @@ test('parseManifest() refuses unknown members, wrong peers and odd paths', () =>
     { ...MANIFEST, program: 'init' },
     { ...MANIFEST, env: { 'LD PRELOAD': 'x' } },
     { ...MANIFEST, image: { sha256: '11', size: 1 } },
+    { ...MANIFEST, handover: 'quote' },
+    { ...MANIFEST, handover: { form: 'report' } },
+    { ...MANIFEST, handover: { ...QUOTES, form: 'report' } },
+    { ...MANIFEST, handover: { form: 'quote', minTcbEvaluationDataNumber: 17 } },
+    { ...MANIFEST, handover: { form: 'quote', root: 'MAA=' } },
+    { ...MANIFEST, handover: { ...QUOTES, root: '?' } },
+    { ...MANIFEST, handover: { ...QUOTES, extra: 1 } },
   ]
   for (const value of bad) assert.throws(() => parseManifest(value), JSON.stringify(value))
 })

@@ -1,6 +1,7 @@
-import { toHex, utf8 } from '#lib/bytes'
+import { toBase64, toHex, utf8 } from '#lib/bytes'
 import {
   array,
+  base64,
   boolean,
   canonicalize,
   hex,
@@ -8,6 +9,7 @@ import {
   type JsonValue,
   object,
   oneOf,
+  optional,
   string,
   stringMap,
 } from '#lib/json'
@@ -27,6 +29,15 @@ export interface Peers {
   }
 }
 
+/** How an enclave proves itself in the handover; absent from a manifest it is by local reports. */
+export interface QuoteHandover {
+  readonly form: 'quote'
+  /** Base64 of the one root certificate, DER, that the quotes of both sides must stand on. */
+  readonly root: string
+  /** Collateral from before this TCB recovery is refused. */
+  readonly minTcbEvaluationDataNumber: number
+}
+
 /** Enclave manifest v1; see docs/formats/manifest.md. Digests are lower-case hex. */
 export interface EnclaveManifest {
   readonly version: 1
@@ -41,6 +52,7 @@ export interface EnclaveManifest {
   /** Unix seconds. */
   readonly builtAt: number
   readonly peers: Peers
+  readonly handover?: QuoteHandover
 }
 
 const MEMBERS = [
@@ -55,6 +67,7 @@ const MEMBERS = [
   'isvSvn',
   'builtAt',
   'peers',
+  'handover',
 ]
 const PATH = /^\/[\x21-\x7e]{1,255}$/
 const VARIABLE = /^[A-Z_][A-Z0-9_]*$/
@@ -67,6 +80,7 @@ export function parseManifest(value: unknown): EnclaveManifest {
   const env = stringMap(m.env, 'manifest.env', { maxItems: 64, max: 4096 })
   for (const name of Object.keys(env)) string(name, 'manifest.env name', { pattern: VARIABLE })
   const program = oneOf(m.program, 'manifest.program', ['agent', 'init'])
+  const handover = optional(m.handover, parseHandover)
   return {
     version: integer(m.version, 'manifest.version', 1, 1) as 1,
     program,
@@ -84,6 +98,19 @@ export function parseManifest(value: unknown): EnclaveManifest {
     isvSvn: integer(m.isvSvn, 'manifest.isvSvn', 0, 0xffff),
     builtAt: integer(m.builtAt, 'manifest.builtAt'),
     peers: parsePeers(m.peers, program),
+    ...(handover && { handover }),
+  }
+}
+
+function parseHandover(value: unknown): QuoteHandover {
+  const name = 'manifest.handover'
+  const number = 'minTcbEvaluationDataNumber'
+  const handover = object(value, name, ['form', 'root', number])
+  return {
+    // Local reports have no spelling of their own: one meaning, one measurement.
+    form: oneOf(handover.form, `${name}.form`, ['quote']),
+    root: toBase64(base64(handover.root, `${name}.root`)),
+    [number]: integer(handover[number], `${name}.${number}`, 0, 0xffff_ffff),
   }
 }
 

@@ -3,7 +3,7 @@ import { utf8 } from '#lib/bytes'
 import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { type JsonObject, object, string } from '#lib/json'
 import { DECISION_PROOF_HEADER, parseResourceResponse } from '#protocol/kbs'
-import type { EnclaveClock } from '../enclave-clock.ts'
+import type { EnclaveClock } from '../../handover/enclave-clock.ts'
 import { attest, type Token } from './attestation.ts'
 import { BrokerError } from './broker-error.ts'
 import {

@@ -194,7 +194,7 @@ function requireVendor({ qeVendorId }: ParsedFrame): void {
  * Type 5 carries its chain. Types 1 to 4 leave it to the collateral: what they say of the platform
  * is not compared, for the signature of the PCK key over the QE report ties the two together.
  */
-function pckChainText(quote: ParsedFrame, collateral: Collateral): Uint8Array {
+export function pckChainText(quote: ParsedFrame, collateral: Collateral): Uint8Array {
   const { certificationType: type } = quote
   if (type === CERTIFICATION_PCK_CHAIN) return quote.certificationData
   const refused = (found: string): AttestError =>

@@ -1,5 +1,5 @@
 /**
- * The agent's idea of the time: max(date of its bundle, what its broker signed), plus its own
+ * An enclave’s idea of the time: max(date of its bundle, what its broker signed), plus its own
  * monotonic progress since. The host's clock never takes part, so the host can neither extend a
  * validity nor end one early (own-protocols 10).
  */
