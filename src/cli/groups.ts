@@ -35,6 +35,8 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   kill: { summary: 'Send a signal to containers', load: supervisor },
   rm: { summary: 'Remove containers', load: supervisor },
   attest: { summary: 'Start an agent, attest it, print its token', load: supervisor },
+  status: { summary: 'Show what runs and waits on this node, and its memory', load: supervisor },
+  pool: { summary: 'Enclaves that are started before anybody needs them', load: supervisor },
   platform: { summary: 'The simulated platform of this node', load: launcher },
   doctor: { summary: 'Check what this machine offers', load: install },
   bundle: { summary: 'Build, measure and compare enclave bundles', load: bundle },

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
-import { resolvePlaces } from './places.ts'
+import { resolveSettings } from './places.ts'
 import { helpPages, type Input, parseLine } from './program.ts'
 import { type ProgressKind, startProgress } from './progress.ts'
 import { reportLines, toExit, toReport } from './report.ts'
@@ -85,7 +85,7 @@ function contextOf(input: Input, signal: AbortSignal): CommandContext {
     throw new CodedError('USAGE', `--log-format ${format} is unknown`)
   }
   return {
-    places: resolvePlaces((name) => input.global(name), process.env),
+    ...resolveSettings((name) => input.global(name), process.env),
     env: process.env,
     signal,
     json: input.globalFlag('json'),

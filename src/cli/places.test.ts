@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { resolvePlaces } from './places.ts'
+import { resolveSettings } from './places.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'enclave-cc-places-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -20,7 +20,7 @@ const flags =
 
 test('flag before environment before configuration before default', () => {
   const file = config('root = "/c"\nstate = "/c"\nkbs-data = "/c"\nkbs-url = "https://c"\n')
-  const places = resolvePlaces(flags({ config: file, root: '/f' }), {
+  const { places } = resolveSettings(flags({ config: file, root: '/f' }), {
     ENCLAVE_CC_ROOT: '/e',
     ENCLAVE_CC_STATE: '/e',
     ENCLAVE_CC_KBS_DATA: '',
@@ -33,17 +33,46 @@ test('flag before environment before configuration before default', () => {
 })
 
 test('places are absolute, since supervisors work in another directory', () => {
-  const places = resolvePlaces(flags({ config: config(''), root: 'r', state: './s' }), {})
+  const { places } = resolveSettings(flags({ config: config(''), root: 'r', state: './s' }), {})
   assert.equal(places.root, join(process.cwd(), 'r'))
   assert.equal(places.state, join(process.cwd(), 's'))
 })
 
 test('a configuration that is misread would be worse than none: it is refused', () => {
-  for (const text of ['rot = "/x"\n', 'root = 1\n', 'root = \n', 'root = ""\n']) {
-    assert.throws(() => resolvePlaces(flags({ config: config(text) }), {}), { code: 'USAGE' }, text)
+  for (const text of [
+    'rot = "/x"\n',
+    'root = 1\n',
+    'root = \n',
+    'root = ""\n',
+    'pool-size = -1\n',
+  ]) {
+    assert.throws(
+      () => resolveSettings(flags({ config: config(text) }), {}),
+      { code: 'USAGE' },
+      text,
+    )
   }
   const missing = join(folder, 'missing.toml')
-  assert.throws(() => resolvePlaces(flags({}), { ENCLAVE_CC_CONFIG: missing }), {
+  assert.throws(() => resolveSettings(flags({}), { ENCLAVE_CC_CONFIG: missing }), {
     code: 'INPUT_UNREADABLE',
   })
+})
+
+test('the pool has one spare by default, none with 0, and what is no number or time is refused', () => {
+  const pool = (env: Readonly<Record<string, string>>, text = ''): unknown =>
+    resolveSettings(flags({ config: config(text) }), env).pool
+  assert.deepEqual(pool({}), { size: 1, linger: 0 })
+  assert.deepEqual(pool({}, 'pool-size = 3\npool-linger = "10m"\n'), { size: 3, linger: 600_000 })
+  assert.deepEqual(pool({ ENCLAVE_CC_POOL_SIZE: '0' }, 'pool-size = "3"\n'), { size: 0, linger: 0 })
+  assert.deepEqual(pool({ ENCLAVE_CC_POOL_LINGER: '250ms' }), { size: 1, linger: 250 })
+  for (const [name, text] of [
+    ['SIZE', '65'],
+    ['SIZE', '1.5'],
+    ['SIZE', 'x'],
+    ['LINGER', '10'],
+    ['LINGER', '-1s'],
+    ['LINGER', '1d'],
+  ] as const) {
+    assert.throws(() => pool({ [`ENCLAVE_CC_POOL_${name}`]: text }), { code: 'USAGE' }, text)
+  }
 })

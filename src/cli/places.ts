@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse } from 'smol-toml'
-import type { Places } from '#lib/command'
+import type { Places, PoolSettings } from '#lib/command'
 import { CodedError } from '#lib/errors'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -15,6 +15,8 @@ const KEYS = [
   'kbs-ca',
   'init-data',
   'admin-token-file',
+  'pool-size',
+  'pool-linger',
 ] as const
 type Key = (typeof KEYS)[number]
 
@@ -26,14 +28,25 @@ const VARIABLE: Readonly<Record<Key, string>> = {
   'kbs-ca': 'ENCLAVE_CC_KBS_CA',
   'init-data': 'ENCLAVE_CC_INIT_DATA',
   'admin-token-file': 'ENCLAVE_CC_ADMIN_TOKEN_FILE',
+  'pool-size': 'ENCLAVE_CC_POOL_SIZE',
+  'pool-linger': 'ENCLAVE_CC_POOL_LINGER',
+}
+
+const MAX_POOL = 64
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** Where things are, and how many enclaves are kept ready. */
+export interface Settings {
+  readonly places: Places
+  readonly pool: PoolSettings
 }
 
 /**
- * Resolves each place: flag, then environment, then configuration file, then default.
+ * Resolves each setting: flag, then environment, then configuration file, then default.
  * A configuration file with an unknown key is refused; a missing default file is none. Paths come out
  * absolute: supervisors, which get them too, work in another directory.
  */
-export function resolvePlaces(flag: (name: string) => string | undefined, env: Env): Places {
+export function resolveSettings(flag: (name: string) => string | undefined, env: Env): Settings {
   const config = readConfig(flag('config') ?? (env.ENCLAVE_CC_CONFIG || undefined))
   const value = (key: Key): string | undefined => {
     const found = flag(key) ?? (env[VARIABLE[key]] || undefined) ?? config[key]
@@ -44,7 +57,7 @@ export function resolvePlaces(flag: (name: string) => string | undefined, env: E
     const found = value(key)
     return found === undefined ? undefined : resolve(found)
   }
-  return Object.freeze({
+  const places = Object.freeze({
     root: path('root') ?? '/var/lib/enclave-cc',
     state: path('state') ?? '/run/enclave-cc',
     kbsData: path('kbs-data') ?? '/var/lib/enclave-cc-kbs',
@@ -53,6 +66,23 @@ export function resolvePlaces(flag: (name: string) => string | undefined, env: E
     initData: path('init-data') ?? '/etc/enclave-cc/init-data.toml',
     adminTokenFile: path('admin-token-file'),
   })
+  const size = poolSize(value('pool-size') ?? '1')
+  return { places, pool: Object.freeze({ size, linger: linger(value('pool-linger') ?? '0s') }) }
+}
+
+function poolSize(text: string): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) <= MAX_POOL) return Number(text)
+  throw new CodedError('USAGE', `pool-size ${JSON.stringify(text)}: 0 to ${MAX_POOL}`)
+}
+
+function linger(text: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,6})(ms|s|m|h)$/.exec(text) ?? []
+  const milliseconds = Number(count) * (UNITS[unit] ?? Number.NaN)
+  if (Number.isSafeInteger(milliseconds)) return milliseconds
+  throw new CodedError(
+    'USAGE',
+    `pool-linger ${JSON.stringify(text)}: a number and ms, s, m or h, as 10m`,
+  )
 }
 
 function readConfig(named: string | undefined): Partial<Record<Key, string>> {
@@ -72,7 +102,9 @@ function readConfig(named: string | undefined): Partial<Record<Key, string>> {
   }
   for (const [key, value] of Object.entries(document)) {
     if (!KEYS.includes(key as Key)) throw new CodedError('USAGE', `${file}: unknown key ${key}`)
-    if (typeof value !== 'string') throw new CodedError('USAGE', `${file}: ${key} must be a string`)
+    if (key === 'pool-size' && Number.isSafeInteger(value)) document[key] = String(value)
+    else if (typeof value !== 'string')
+      throw new CodedError('USAGE', `${file}: ${key} must be a string`)
   }
   return document as Partial<Record<Key, string>>
 }

@@ -50,6 +50,7 @@ async function kbs(
   const places = { root: '', state: '', kbsCa: undefined, initData: '', adminTokenFile: undefined }
   const context: CommandContext = {
     places: { ...places, kbsData: world.dataDir, kbsUrl: text('kbs-url') ?? world.running.url },
+    pool: { size: 0, linger: 0 },
     env: {},
     signal: new AbortController().signal,
     json: false,

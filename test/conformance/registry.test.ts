@@ -359,6 +359,7 @@ function context(): CommandContext {
       initData: '/nonexistent',
       adminTokenFile: undefined,
     },
+    pool: { size: 0, linger: 0 },
     env: {},
     signal: new AbortController().signal,
     json: false,

@@ -71,6 +71,8 @@ export class World implements AsyncDisposable {
       ENCLAVE_CC_KBS_DATA: this.kbsData,
       ENCLAVE_CC_INIT_DATA: join(this.dir, 'init-data.toml'),
       ENCLAVE_CC_KEY_PASSWORD: '',
+      // spares of a running container come and go by themselves; tests of the pool ask for them
+      ENCLAVE_CC_POOL_SIZE: '0',
     }
     mkdirSync(this.root, { recursive: true })
   }

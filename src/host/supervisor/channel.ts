@@ -10,10 +10,16 @@ export class JobChannel {
   readonly #socket: Socket
   readonly #lines: AsyncGenerator<JsonValue>
 
-  constructor(fd: number) {
-    this.#socket = new Socket({ fd, readable: true, writable: true })
+  /** Of a connection whose `lines` were read from before. */
+  constructor(socket: Socket, lines: AsyncGenerator<JsonValue> = channelLines(socket)) {
+    this.#socket = socket
     this.#socket.on('error', () => {})
-    this.#lines = jsonLines(this.#socket, MAX_LINE)
+    this.#lines = lines
+  }
+
+  /** Of an inherited descriptor. */
+  static ofDescriptor(fd: number): JobChannel {
+    return new JobChannel(new Socket({ fd, readable: true, writable: true }))
   }
 
   /** The next line, or undefined when the command is gone. */
@@ -36,4 +42,9 @@ export class JobChannel {
     this.#socket.end()
     this.#socket.unref()
   }
+}
+
+/** Lines of a job channel, either way. Throws FormatError on one over 4 MiB. */
+export function channelLines(source: AsyncIterable<Uint8Array>): AsyncGenerator<JsonValue> {
+  return jsonLines(source, MAX_LINE)
 }

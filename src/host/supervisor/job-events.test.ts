@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { jsonLine } from '#lib/json-lines'
+import type { JsonValue } from '#lib/json'
 import { jobEvents } from './job-events.ts'
 
-async function* channel(...values: readonly unknown[]): AsyncGenerator<Uint8Array> {
-  for (const value of values) yield jsonLine(value)
+async function* channel(...values: readonly unknown[]): AsyncGenerator<JsonValue> {
+  for (const value of values) yield value as JsonValue
 }
 
 const STEP = { event: 'progress', step: 'attest' }
@@ -19,8 +19,8 @@ test('jobEvents() ends after the last event, whatever follows', async () => {
 test('jobEvents() of a supervisor that dies without a word is SUPERVISOR_LOST, and names the log', async () => {
   const lost = { code: 'SUPERVISOR_LOST', next: /see \/x\.log/ }
   await assert.rejects(Array.fromAsync(jobEvents(channel(STEP), '/x.log')), lost)
-  const broken = (async function* (): AsyncGenerator<Uint8Array> {
-    yield jsonLine(STEP)
+  const broken = (async function* (): AsyncGenerator<JsonValue> {
+    yield STEP
     throw new Error('ECONNRESET')
   })()
   await assert.rejects(Array.fromAsync(jobEvents(broken, '/x.log')), lost)

@@ -1,21 +1,20 @@
 import { CodedError, isCoded } from '#lib/errors'
-import { jsonLines } from '#lib/json-lines'
+import type { JsonValue } from '#lib/json'
 import type { JobEvent } from './job.ts'
 
-const MAX_LINE = 4 * 1024 * 1024
 const LAST: readonly string[] = ['failed', 'exit', 'attested']
 
 /**
- * The supervisor's events from its channel, up to the last one. Throws CodedError SUPERVISOR_LOST if the
+ * The supervisor's events from the lines of its channel, up to the last one. Throws CodedError SUPERVISOR_LOST if the
  * channel ends before; its next step names the log.
  */
 export async function* jobEvents(
-  channel: AsyncIterable<Uint8Array>,
+  lines: AsyncIterable<JsonValue>,
   log: string,
 ): AsyncGenerator<JobEvent> {
   let cause: unknown
   try {
-    for await (const line of jsonLines(channel, MAX_LINE)) {
+    for await (const line of lines) {
       const event = line as unknown as JobEvent
       yield event
       if (LAST.includes(event.event)) return

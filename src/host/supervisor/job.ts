@@ -1,3 +1,4 @@
+import type { PoolSettings } from '#lib/command'
 import type { ContainerRecord } from './record.ts'
 
 /** What the supervisor needs for every job: places and the enclaves' inputs. */
@@ -10,12 +11,23 @@ export interface JobBase {
   readonly bundleDir: string
   /** Base64 of the init-data document, exact bytes. */
   readonly initData: string
-  readonly explain: boolean
+  /** Bundle directory. */
+  readonly bundle: string
+  /** Where the document was read: a spare ends when it changes. */
+  readonly initDataFile: string
 }
+
+/** What a pod is opened with. */
+export type PodJob = Pick<JobBase, 'root' | 'bundle' | 'bundleRoot' | 'initData'>
 
 /** Run one container. */
 export interface RunJob extends JobBase {
   readonly kind: 'run'
+  readonly explain: boolean
+  readonly pool: PoolSettings & {
+    /** `poolKey` as the command has it; undefined where there can be no pool. */
+    readonly key?: string
+  }
   readonly record: ContainerRecord
   /** `HostRequest` of the agent protocol. */
   readonly request: Readonly<Record<string, unknown>>
@@ -27,17 +39,26 @@ export interface RunJob extends JobBase {
 
 /** Attest once. */
 export interface AttestJob extends JobBase {
-  /** Bundle directory. */
-  readonly bundle: string
   readonly kind: 'attest'
+  readonly explain: boolean
   readonly id: string
   readonly resource: string
   /** Hex, up to 64 bytes. */
   readonly reportData: string
 }
 
-/** First line on the channel, from the command to the supervisor that it started. */
-export type Job = RunJob | AttestJob
+/** Start enclaves and wait for a container that wants them. */
+export interface SpareJob extends JobBase {
+  readonly kind: 'spare'
+  /** 8 hex digits. */
+  readonly id: string
+  readonly key: string
+  /** Milliseconds that it outlives the last container of its key. */
+  readonly linger: number
+}
+
+/** First line on the channel, from the command or supervisor to the supervisor that it started. */
+export type Job = RunJob | AttestJob | SpareJob
 
 /** Later lines from the command. */
 export type JobOrder =
@@ -64,6 +85,10 @@ export type JobEvent =
       readonly done?: number
       readonly total?: number
     }
+  /** First word of a spare to who comes to claim it. */
+  | { readonly event: 'spare'; readonly key: string }
+  /** Its answer to the job: from here on it is the supervisor of that container. */
+  | { readonly event: 'claimed' }
   | { readonly event: 'started'; readonly record: ContainerRecord }
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly data: string }
   | { readonly event: 'exit'; readonly record: ContainerRecord }

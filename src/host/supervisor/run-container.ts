@@ -1,4 +1,4 @@
-import { closeSync, openSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
 import type { AgentClient, InitClient } from '#protocol/agent'
@@ -12,14 +12,16 @@ import { endInit, reportEnd, waitForEnd } from './enclave-end.ts'
 import { exitCodeOf } from './failure.ts'
 import { relayHandover } from './handover-relay.ts'
 import type { RunJob } from './job.ts'
-import { LogWriter, type OutputStream } from './log-file.ts'
-import type { Enclave, Pod } from './pod.ts'
+import type { LaunchedPod } from './launched-pod.ts'
+import { LogWriter } from './log-file.ts'
+import type { Enclave } from './pod.ts'
+import type { PoolKeeper } from './pool/pool-keeper.ts'
 import { processStart } from './process-start.ts'
 import type { ContainerRecord } from './record.ts'
 import { ContainerStore } from './store.ts'
 
-/** Opens the pod of a job: its spool, and the descriptor for what enclaves say themselves. */
-export type OpenPod = (spool: string, logFd: number) => Promise<Pod>
+/** Opens the pod of a container, whose folder has a spool. */
+export type OpenPod = (folder: string) => Promise<LaunchedPod>
 
 /**
  * Runs one container from its record to its end: agent, image, init, handover, start, wait. Resolves
@@ -31,6 +33,7 @@ export async function runContainer(
   channel: JobChannel,
   abort: AbortController,
   openPod: OpenPod,
+  keeper: PoolKeeper,
 ): Promise<ContainerRecord> {
   const store = new ContainerStore(job)
   const { id } = job.record
@@ -44,7 +47,7 @@ export async function runContainer(
     })
     control = await serveControl(store.socket(id), life)
     followOrders(channel, life)
-    await runToEnd(job, store, life, channel, openPod)
+    await runToEnd(job, store, life, channel, openPod, keeper)
     exitCode = life.record.exitCode ?? 0
     return life.record
   } catch (error) {
@@ -54,6 +57,7 @@ export async function runContainer(
     await clearCgroup(`${CGROUP_PARENT}/${id}`)
     rmSync(join(store.folder(id), 'spool'), { recursive: true, force: true })
     if (!life.started || life.cancelled || job.remove) store.remove(id)
+    await keeper.leave()
     // who stopped it or waited for it is answered now: all of it is gone, its name is free
     life.leave(exitCode)
     await control?.close()
@@ -69,26 +73,24 @@ async function runToEnd(
   life: ContainerLife,
   channel: JobChannel,
   openPod: OpenPod,
+  keeper: PoolKeeper,
 ): Promise<void> {
   const { id } = job.record
   const folder = store.folder(id)
-  const logFd = openSync(join(folder, 'enclaves.log'), 'a', 0o600)
-  using _logFd = { [Symbol.dispose]: () => closeSync(logFd) }
   using log = new LogWriter(join(folder, 'log.jsonl'))
-  await using pod = await openPod(join(folder, 'spool'), logFd)
-  const output = async (stream: OutputStream, data: Uint8Array): Promise<void> => {
+  await using pod = await openPod(folder)
+  pod.sendOutputTo(async (stream, data) => {
     log.write(stream, data, new Date().toISOString())
     if (!job.attach) return
     const sent = channel.send({ event: 'output', stream, data: toBase64(data) })
     // A command that does not read slows the program down, as a pipe would; what is left when the
     // program has ended is at most what the pipes hold.
     await cancellable(sent, life.over).catch(() => {})
-  }
+  })
   const step = (name: string): void => void channel.send({ event: 'progress', step: name })
 
   step('enclaves')
-  const both = Promise.all([pod.agent(), pod.init(output)])
-  const [agent, init] = await cancellable(both, life.signal)
+  const { agent, init } = await cancellable(pod.enclaves, life.signal)
   life.update({ agentPid: agent.process.pid, initPid: init.process.pid })
   const { launchId, prepared } = await cancellable(
     prepare(job, agent, channel, life.signal),
@@ -111,6 +113,7 @@ async function runToEnd(
     },
   )
   void channel.send({ event: 'started', record: life.record })
+  keeper.begin()
 
   const end = await waitForEnd(agent, init)
   life.end()

@@ -4,11 +4,14 @@ import { join, resolve } from 'node:path'
 import { toBase64 } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import type { JsonValue } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
 import { socketPair } from '#platform/socket-pair'
 import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
+import { channelLines } from './channel.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
 import { jobEvents } from './job-events.ts'
+import type { Claimable } from './pool/claim.ts'
 
 // one supervisor a container: what each of them costs in memory counts
 const NODE_FLAGS = [
@@ -28,7 +31,7 @@ export interface StartedJob {
 /** What every job needs, read from the command's places; `bundle` and `initData` may be overridden. */
 export interface JobInputs {
   readonly bundle: MountedBundle
-  readonly base: Omit<JobBase, 'explain'>
+  readonly base: JobBase
   readonly bundleDir: string
 }
 
@@ -60,6 +63,8 @@ export function openInputs(
       bundleRoot: bundle.root,
       bundleDir: bundle.base,
       initData: toBase64(initData),
+      initDataFile: file,
+      bundle: bundleDir,
     },
   }
 }
@@ -69,7 +74,7 @@ export function openInputs(
  * all processes of a node share its pages, and inherits the hold on the bundle mount.
  */
 export function startJob(context: CommandContext, inputs: JobInputs, job: Job): StartedJob {
-  const logFile = join(job.root, 'supervisor.log')
+  const logFile = logOf(job)
   const logFd = openSync(logFile, 'a', 0o600)
   const channel = socketPair()
   const child = spawn(
@@ -89,10 +94,59 @@ export function startJob(context: CommandContext, inputs: JobInputs, job: Job): 
   channel.ours.on('error', () => {})
   channel.ours.write(jsonLine(job))
   return {
-    events: jobEvents(channel.ours, logFile),
+    events: jobEvents(channelLines(channel.ours), logFile),
     order: (order) => {
       if (channel.ours.writable) channel.ours.write(jsonLine(order))
     },
     detach: () => channel.ours.destroy(),
   }
+}
+
+/**
+ * Hands a job to a spare. If that ends before it has taken it, a supervisor is started as for any other
+ * job, and hears what was ordered meanwhile.
+ */
+export function claimJob(spare: Claimable, job: Job, startCold: () => StartedJob): StartedJob {
+  const { socket, lines } = spare
+  const orders: JobOrder[] = []
+  let [cold, detached]: [StartedJob | undefined, boolean] = [undefined, false]
+  socket.write(jsonLine(job))
+  async function* events(): AsyncGenerator<JobEvent> {
+    if (await isTaken(lines)) {
+      yield* jobEvents(lines, logOf(job))
+      return
+    }
+    if (detached) return
+    socket.destroy()
+    cold = startCold()
+    for (const order of orders) cold.order(order)
+    yield* cold.events
+  }
+  return {
+    events: events(),
+    order(order) {
+      orders.push(order)
+      if (cold !== undefined) cold.order(order)
+      else if (socket.writable) socket.write(jsonLine(order))
+    },
+    detach() {
+      detached = true
+      socket.destroy()
+      cold?.detach()
+    },
+  }
+}
+
+async function isTaken(lines: AsyncGenerator<JsonValue>): Promise<boolean> {
+  try {
+    const { value } = await lines.next()
+    return (value as { event?: unknown } | undefined)?.event === 'claimed'
+  } catch {
+    return false
+  }
+}
+
+// Whoever started a supervisor: what it cannot tell anybody is there.
+function logOf({ root }: Job): string {
+  return join(root, 'supervisor.log')
 }

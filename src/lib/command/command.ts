@@ -59,9 +59,18 @@ export interface Places {
   readonly adminTokenFile: string | undefined
 }
 
+/** How many enclaves this node keeps ready (docs/pool.md). */
+export interface PoolSettings {
+  /** Spares for each kind of pod; 0 switches the pool off. */
+  readonly size: number
+  /** Milliseconds that spares outlive the last container. */
+  readonly linger: number
+}
+
 /** Everything a command may touch besides its input. Nothing below the door reads the environment. */
 export interface CommandContext {
   readonly places: Places
+  readonly pool: PoolSettings
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by SIGINT and SIGTERM; commands clean up and throw `signal.reason`. */
   readonly signal: AbortSignal

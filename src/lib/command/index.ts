@@ -5,6 +5,7 @@ export type {
   OptionSpec,
   Outcome,
   Places,
+  PoolSettings,
 } from './command.ts'
 export { printable } from './printable.ts'
 export type { Progress } from './progress.ts'

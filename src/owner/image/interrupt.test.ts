@@ -34,6 +34,7 @@ async function interrupted(
       ...{ root: '', state: '', kbsData: '', kbsUrl: undefined, kbsCa: undefined, initData: '' },
       adminTokenFile: undefined,
     },
+    pool: { size: 0, linger: 0 },
     env: { HOME: dir },
     signal: controller.signal,
     json: false,

@@ -34,7 +34,7 @@ function context(json: boolean, signal: AbortSignal): CommandContext {
       ...{ root: '', state: '', kbsData: '', kbsUrl: undefined, kbsCa: undefined, initData: '' },
       adminTokenFile: undefined,
     },
-    ...{ env: {}, signal, json, quiet: true, verbose: false },
+    ...{ pool: { size: 0, linger: 0 }, env: {}, signal, json, quiet: true, verbose: false },
     program: { dist: '', node: '', version: 'test' },
     ...{ stdout: nothing, note: nothing, warn: nothing, log: nothing },
     progress: () => ({ update: nothing, done: nothing, fail: nothing }),

@@ -6,7 +6,7 @@ export {
   forbidDumps,
   keepFromChildren,
 } from './harden.ts'
-export { mountNamespace, returnToMounts } from './mount-namespace.ts'
+export { inMounts, mountNamespace, returnToMounts } from './mount-namespace.ts'
 export { becomeOwnRoot } from './own-root.ts'
 export type { ExitStatus } from './wait.ts'
 export { exitStatus, Reaper } from './wait.ts'

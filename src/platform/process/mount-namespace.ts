@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { check, libc } from '#platform/ffi'
 
 const CLONE_FS = 0x200
@@ -18,4 +18,23 @@ export function returnToMounts(fd: number): void {
   check(libc.unshare(CLONE_FS), 'unshare', 'root and working directory')
   // Safe: integers only.
   check(libc.setns(fd, CLONE_NEWNS), 'setns', 'the mount namespace')
+}
+
+/**
+ * Runs `act` with the main thread in the namespace of `fd`, and comes back: a child that it starts lives
+ * there. Synchronous calls alone. Throws SystemError, and what `act` throws.
+ */
+export function inMounts<T>(fd: number, act: () => T): T {
+  const own = mountNamespace()
+  try {
+    returnToMounts(fd)
+    try {
+      return act()
+    } finally {
+      // Safe: integers only; root and working directory are this thread's own since the first change.
+      check(libc.setns(own, CLONE_NEWNS), 'setns', 'the own mount namespace')
+    }
+  } finally {
+    closeSync(own)
+  }
 }

@@ -32,7 +32,6 @@ export const attest: Command = {
         kind: 'attest',
         ...inputs.base,
         id: newId(),
-        bundle: inputs.bundleDir,
         resource: input.text('resource') ?? '',
         reportData,
         explain: input.flag('explain'),

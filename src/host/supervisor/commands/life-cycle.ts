@@ -4,6 +4,8 @@ import { CodedError } from '#lib/errors'
 import { sweepBundles } from '../../launcher/bundle-mount.ts'
 import { CGROUP_PARENT, clearCgroup } from '../cgroup.ts'
 import { askControl, type ControlRequest } from '../control.ts'
+import { endSpares } from '../pool/end-spares.ts'
+import { PoolFolder } from '../pool/pool-folder.ts'
 import { ContainerStore } from '../store.ts'
 import { signalNumber } from './signals.ts'
 
@@ -89,10 +91,18 @@ export const rm: Command = {
         store.remove(id)
       })
     } finally {
+      // spares of a supervisor that was killed would end a moment later
+      await endUnwanted(context)
       new ContainerStore(context.places).sweep()
       sweepBundles(context.places.state)
     }
   },
+}
+
+async function endUnwanted({ places, pool }: CommandContext): Promise<void> {
+  if (pool.linger > 0) return
+  const unwanted = PoolFolder.all(places.state).filter((folder) => !folder.hasLife())
+  await Promise.all(unwanted.map(endSpares))
 }
 
 async function endFirst(

@@ -1,14 +1,17 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { toHex } from '#lib/bytes'
+import { existsSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fromBase64, toHex } from '#lib/bytes'
 import type { Command, CommandContext, CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { mrEnclave } from '#lib/manifest'
 import { CGROUP_PARENT, clearCgroup } from '../cgroup.ts'
 import { needFuseDevice } from '../fuse-device.ts'
 import type { RunJob } from '../job.ts'
+import { findSpare } from '../pool/claim.ts'
+import { poolKey } from '../pool/pool-key.ts'
 import { processStart } from '../process-start.ts'
 import { MAX_COMMAND } from '../record.ts'
-import { openInputs, startJob } from '../start-job.ts'
+import { claimJob, type JobInputs, openInputs, type StartedJob, startJob } from '../start-job.ts'
 import { ContainerStore } from '../store.ts'
 import { containerName, newId } from './container-name.ts'
 import { FollowedRun } from './followed-run.ts'
@@ -73,12 +76,15 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
     needFuseDevice()
     banner(context)
     const detach = input.flag('detach')
+    const key = keyOf(context, inputs)
+    using spare = key === undefined ? undefined : await findSpare(context.places.state, key)
     return await recorded(
       context,
       {
         kind: 'run',
         ...inputs.base,
         explain: input.flag('explain'),
+        pool: { ...context.pool, ...(key === undefined ? {} : { key }) },
         request,
         remove: input.flag('rm'),
         attach: !detach,
@@ -105,11 +111,27 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
         },
       },
       cidfile,
-      (job) => new FollowedRun(context, startJob(context, inputs, job), job),
+      (job) => {
+        const cold = (): StartedJob => startJob(context, inputs, job)
+        const started = spare === undefined ? cold() : claimJob(spare, job, cold)
+        return new FollowedRun(context, started, job)
+      },
     )
   } finally {
     inputs.bundle.release()
   }
+}
+
+function keyOf({ pool, program }: CommandContext, { base }: JobInputs): string | undefined {
+  if (pool.size === 0) return undefined
+  const { root, bundle } = base
+  return poolKey({
+    root,
+    bundle,
+    initData: fromBase64(base.initData, 'init-data'),
+    program: join(program.dist, 'supervisor.cjs'),
+    mounts: readlinkSync('/proc/self/ns/mnt'),
+  })
 }
 
 // Makes the record, and takes it away again where nobody else will: the supervisor could not be

@@ -1,0 +1,120 @@
+import { closeSync, existsSync, openSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { fromBase64 } from '#lib/bytes'
+import type { AgentClient, InitClient } from '#protocol/agent'
+import { readBundle } from '../launcher/signed-bundle.ts'
+import type { PodJob } from './job.ts'
+import type { OutputStream } from './log-file.ts'
+import { type Enclave, Pod } from './pod.ts'
+
+/** Takes what the program in the container writes; its pipes wait until the promise is fulfilled. */
+export type OutputSink = (stream: OutputStream, data: Uint8Array) => Promise<void>
+
+/** The two enclaves of a pod, configured and with nothing in them yet. */
+export interface Enclaves {
+  readonly agent: Enclave<AgentClient>
+  readonly init: Enclave<InitClient> & { readonly drained: Promise<void> }
+}
+
+const SPOOL = 'spool'
+const LOG = 'enclaves.log'
+
+/** What the enclaves of a pod say themselves: a file of its folder. */
+export class PodLog implements Disposable {
+  readonly fd: number
+  #open = true
+
+  private constructor(fd: number) {
+    this.fd = fd
+  }
+
+  static open(folder: string): PodLog {
+    return new PodLog(openSync(join(folder, LOG), 'a', 0o600))
+  }
+
+  /** May be called again. */
+  [Symbol.dispose](): void {
+    if (this.#open) closeSync(this.fd)
+    this.#open = false
+  }
+}
+
+/** Opens the pod of a job, with its spool in `folder`. */
+export async function openPod(job: PodJob, folder: string, logFd: number): Promise<Pod> {
+  return await Pod.open({
+    platformDir: join(job.root, 'platform'),
+    bundle: readBundle(job.bundle),
+    bundleRoot: job.bundleRoot,
+    spool: join(folder, SPOOL),
+    initData: fromBase64(job.initData, 'init-data'),
+    logFd,
+  })
+}
+
+/**
+ * A pod whose enclaves are being started, before anything of a container is known: neither its id nor
+ * where its output goes. A cold start gives it both at once, a spare when it is claimed. Disposing of it
+ * ends the enclaves.
+ */
+export class LaunchedPod implements AsyncDisposable {
+  /** Rejects where one of them could not be started. */
+  readonly enclaves: Promise<Enclaves>
+  readonly #pod: Pod
+  readonly #log: PodLog
+  readonly #sink = Promise.withResolvers<OutputSink>()
+  #folder: string
+  #ended: Promise<void> | undefined
+
+  private constructor(folder: string, pod: Pod, log: PodLog) {
+    this.#folder = folder
+    this.#pod = pod
+    this.#log = log
+    const output: OutputSink = async (stream, data) => (await this.#sink.promise)(stream, data)
+    this.enclaves = Promise.all([pod.agent(), pod.init(output)]).then(([agent, init]) => ({
+      agent,
+      init,
+    }))
+    // who waits for them hears of it
+    this.enclaves.catch(() => {})
+  }
+
+  /** Opens the pod with its spool and its log in `folder`, where `spool` exists. */
+  static async launch(job: PodJob, folder: string): Promise<LaunchedPod> {
+    const log = PodLog.open(folder)
+    try {
+      return new LaunchedPod(folder, await openPod(job, folder, log.fd), log)
+    } catch (error) {
+      log[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /**
+   * Gives spool and log to a container's folder. The enclaves do not notice: what is mounted, and what is
+   * written to, is the folder and the file, not their names.
+   */
+  moveTo(folder: string): void {
+    for (const name of [SPOOL, LOG]) {
+      const from = join(this.#folder, name)
+      if (existsSync(from)) renameSync(from, join(folder, name))
+    }
+    this.#folder = folder
+  }
+
+  /** Says, once, where output goes. */
+  sendOutputTo(sink: OutputSink): void {
+    this.#sink.resolve(sink)
+  }
+
+  /** May be called again. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
+    this.#sink.resolve(async () => {})
+    await this.#pod[Symbol.asyncDispose]()
+    this.#log[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,176 @@
+import { createHash } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { fromBase64, toHex } from '#lib/bytes'
+import { CodedError } from '#lib/errors'
+import type { JsonValue } from '#lib/json'
+import { jsonLine } from '#lib/json-lines'
+import { mrEnclave } from '#lib/manifest'
+import { readBundle } from '../../launcher/signed-bundle.ts'
+import { cancellable } from '../cancellable.ts'
+import { channelLines, JobChannel } from '../channel.ts'
+import type { RunJob, SpareJob } from '../job.ts'
+import { LaunchedPod } from '../launched-pod.ts'
+import { processStart } from '../process-start.ts'
+import type { WorkFolder } from '../store.ts'
+import { END_SPARE } from './end-spares.ts'
+import { PoolFolder } from './pool-folder.ts'
+import { isWanted } from './pool-key.ts'
+import type { SpareEntry } from './spare-entry.ts'
+
+/** How often a spare looks whether it is still wanted. */
+const LOOK_MS = 500
+/** How long somebody who wants a spare may take to say for what. */
+const CLAIM_MS = 5000
+
+/** A job for a spare, and the enclaves that it has waiting. */
+export interface ClaimedSpare {
+  readonly job: RunJob
+  readonly channel: JobChannel
+  readonly pod: LaunchedPod
+}
+
+/** What a spare works with. */
+export interface SpareOptions {
+  readonly job: SpareJob
+  /** Its own folder: the spool is there. */
+  readonly work: WorkFolder
+  /** Name of the mount namespace that commands run in. */
+  readonly mounts: string
+  /** Gives its place in the pool up. */
+  readonly leave: () => void
+  readonly abort: AbortController
+}
+
+/**
+ * Starts the enclaves of a pod and waits for a container that wants them. Undefined when nobody wants
+ * them any more; then they are gone. Throws where they could not be started, or ended.
+ */
+export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare | undefined> {
+  const { job, work, abort } = options
+  const folder = new PoolFolder(job.state, job.key)
+  const end = (): void => abort.abort(new CodedError('INTERRUPTED', 'the spare is not wanted'))
+  process.on(END_SPARE, end)
+  const entry = entryOf(job)
+  folder.save(entry)
+  await using stack = new AsyncDisposableStack()
+  const pod = stack.use(await LaunchedPod.launch(job, work.path))
+  const { agent, init } = await cancellable(pod.enclaves, abort.signal)
+  for (const { process } of [agent, init]) void process.ended.then(end)
+  // what it was started for may have changed while it read it
+  if (!isCurrent(options)) return undefined
+  using _watch = watch(options, folder, end)
+  using door = await Door.open(folder.socket(job.id), job.key)
+  folder.save({
+    ...entry,
+    state: 'ready',
+    agentPid: agent.process.pid,
+    initPid: init.process.pid,
+  })
+  const claim = await cancellable(door.claim, abort.signal)
+  const lives = [agent, init].every(({ process }) => processStart(process.pid) !== undefined)
+  if (!lives || claim.job.pool.key !== job.key || !isCurrent(options)) {
+    claim.socket.destroy()
+    return undefined
+  }
+  process.off(END_SPARE, end)
+  process.on(END_SPARE, () => {})
+  options.leave()
+  const channel = new JobChannel(claim.socket, claim.lines)
+  void channel.send({ event: 'claimed' })
+  stack.move()
+  return { job: claim.job, channel, pod }
+}
+
+function isCurrent({ job, mounts }: SpareOptions): boolean {
+  return isWanted(job, job.key, mounts)
+}
+
+function entryOf(job: SpareJob): SpareEntry {
+  const initData = fromBase64(job.initData, 'init-data')
+  return {
+    id: job.id,
+    state: 'starting',
+    createdAt: new Date().toISOString(),
+    initDataDigest: createHash('sha256').update(initData).digest('hex'),
+    mrEnclave: toHex(mrEnclave(readBundle(job.bundle).agent.manifest)),
+    supervisorPid: process.pid,
+    supervisorStart: processStart(process.pid) ?? '0',
+    agentPid: 0,
+    initPid: 0,
+  }
+}
+
+// A supervisor that was killed ends no spares, so they look themselves.
+function watch(options: SpareOptions, folder: PoolFolder, end: () => void): Disposable {
+  let alone: number | undefined
+  const timer = setInterval(() => {
+    if (folder.hasLife()) alone = undefined
+    else alone ??= performance.now()
+    const over = alone !== undefined && performance.now() - alone >= options.job.linger
+    if (over || !isCurrent(options)) end()
+  }, LOOK_MS)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+interface Claim {
+  readonly job: RunJob
+  readonly socket: Socket
+  readonly lines: AsyncGenerator<JsonValue>
+}
+
+/**
+ * Where a spare is claimed: it greets who comes, and the first who then hands it a job has it. Whoever
+ * comes meanwhile is turned away and starts cold, and so does everybody later.
+ */
+class Door implements Disposable {
+  readonly claim: Promise<Claim>
+  readonly #server: Server
+  readonly #claimed = Promise.withResolvers<Claim>()
+  #busy: Socket | undefined
+  #taken = false
+
+  private constructor(key: string) {
+    this.claim = this.#claimed.promise
+    this.#server = createServer((socket) => {
+      socket.on('error', () => {})
+      if (this.#busy !== undefined) socket.destroy()
+      else void this.#hear(socket, key)
+    })
+  }
+
+  static async open(path: string, key: string): Promise<Door> {
+    const door = new Door(key)
+    await new Promise<void>((resolve, reject) => {
+      door.#server.once('error', reject)
+      const before = process.umask(0o077)
+      door.#server.listen(path, resolve)
+      process.umask(before)
+    })
+    return door
+  }
+
+  async #hear(socket: Socket, key: string): Promise<void> {
+    this.#busy = socket
+    const patience = setTimeout(() => socket.destroy(), CLAIM_MS)
+    const lines = channelLines(socket)
+    try {
+      socket.write(jsonLine({ event: 'spare', key }))
+      const { value, done } = await lines.next()
+      if (done === true) return
+      this.#taken = true
+      this.#server.close()
+      this.#claimed.resolve({ job: value as unknown as RunJob, socket, lines })
+    } catch {
+      // somebody who does not speak our language
+    } finally {
+      clearTimeout(patience)
+      this.#busy = this.#taken ? socket : undefined
+      if (!this.#taken) socket.destroy()
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#taken) this.#busy?.destroy()
+    this.#server.close()
+  }
+}

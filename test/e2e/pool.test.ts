@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { lockFile } from '#platform/lock'
+import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
+import { publish, setUpOwner } from '../support/owner.ts'
+import { until, World } from '../support/world.ts'
+
+interface Process {
+  readonly name: string
+  readonly pid: number
+  readonly pss: number
+}
+interface Spare {
+  readonly id: string
+  readonly key: string
+  readonly state: string
+  readonly initDataDigest: string
+  readonly processes: readonly Process[]
+  readonly pss: number
+}
+interface Status {
+  readonly pool: { readonly size: number; readonly spares: readonly Spare[] }
+  readonly pods: readonly { readonly id: string; readonly pss: number }[]
+}
+interface Container {
+  readonly id: string
+  readonly agent: { readonly pid: number }
+  readonly init: { readonly pid: number }
+}
+
+const MIB = 1024 * 1024
+const ON = { env: { ENCLAVE_CC_POOL_SIZE: '1' } }
+
+let world: World
+let folders: readonly string[]
+let clean: Leavings
+let server = ''
+let short = ''
+
+before(async () => {
+  world = new World('pool')
+  await world.startRegistry()
+  await world.startBroker()
+  await world.prepare()
+  await setUpOwner(world)
+  const image = (name: string, line: string): Promise<string> =>
+    publish(world, { name: `acme/${name}:1`, config: { Entrypoint: ['sh', '-c', line] } })
+  server = await image('server', 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done')
+  short = await image('short', 'echo done')
+  folders = [world.state, join(world.root, 'containers')]
+  // folders and locks that stay
+  await world.ok(['run', '--rm', short])
+})
+after(async () => {
+  await world[Symbol.asyncDispose]()
+})
+beforeEach(() => {
+  clean = leavings(folders)
+})
+afterEach(async () => {
+  assert.deepEqual(await leftAfter(clean, folders), [])
+})
+
+async function status(): Promise<Status> {
+  return (await world.ok(['status', '--json'], ON)).json<Status>()
+}
+
+/** The spares, once there are as many, all of them ready. */
+async function spares(count: number): Promise<readonly Spare[]> {
+  let found: readonly Spare[] = []
+  await until(async () => {
+    found = (await status()).pool.spares
+    return found.length === count && found.every(({ state }) => state === 'ready')
+  }, `${count} spares`)
+  return found
+}
+
+async function detached(options = ON): Promise<string> {
+  return (await world.ok(['run', '-d', server], options)).stdout.trim()
+}
+
+async function container(id: string): Promise<Container> {
+  const [found] = (await world.ok(['inspect', id, '--json'])).json<Container[]>()
+  assert.ok(found !== undefined)
+  return found
+}
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`)
+}
+
+function pid(spare: Spare, name: string): number {
+  return spare.processes.find((each) => each.name === name)?.pid ?? 0
+}
+
+/** Whoever may be left is ended, so that the next test begins with nothing. */
+async function removed(...ids: readonly string[]): Promise<void> {
+  await world.ok(['rm', '-f', ...ids], ON)
+}
+
+async function took(id: string, spare: Spare): Promise<boolean> {
+  const { agent, init } = await container(id)
+  const same = [agent.pid === pid(spare, 'agent'), init.pid === pid(spare, 'init')]
+  assert.equal(same[0], same[1], 'both of one spare, or none')
+  return same[0] === true
+}
+
+test('a container takes the enclaves that waited for it, another spare takes their place, and none outlives the last container', async () => {
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  const { pods } = await status()
+  assert.ok(spare.pss > 20 * MIB && spare.pss < 150 * MIB, `a spare costs ${spare.pss / MIB} MiB`)
+  assert.equal(
+    spare.pss,
+    spare.processes.reduce((sum, { pss }) => sum + pss, 0),
+  )
+  assert.ok((pods[0]?.pss ?? 0) > 20 * MIB, 'so does the pod')
+  const second = await detached()
+  assert.equal(await took(second, spare), true)
+  assert.equal((await world.ok(['logs', second])).stdout, 'up\n', 'its output is its own')
+  const [next] = await spares(1)
+  assert.notEqual(next?.id, spare.id)
+  await removed(first)
+  assert.equal((await status()).pool.spares.length, 1, 'the second container still lives')
+  await world.ok(['stop', second])
+  assert.deepEqual((await status()).pool.spares, [], 'gone when stop returns')
+  await removed(second)
+})
+
+test('of two starts at once one takes the spare, and both containers run', async () => {
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  const both = await Promise.all([detached(), detached()])
+  const took1 = await Promise.all(both.map((id) => took(id, spare)))
+  assert.deepEqual(took1.sort(), [false, true])
+  await removed(first, ...both)
+  assert.deepEqual((await status()).pool.spares, [])
+})
+
+test('without a pool there are no spares; a container that ends at once starts none', async () => {
+  const off = { env: { ENCLAVE_CC_POOL_SIZE: '0' } }
+  const without = await detached(off)
+  const { stdout } = await world.ok(['run', '--rm', short], ON)
+  assert.equal(stdout, 'done\n')
+  // another one keeps a spare, so that there would be something to take
+  const keeper = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  const second = await detached(off)
+  assert.equal(await took(second, spare), false)
+  await removed(keeper)
+  assert.deepEqual((await status()).pool.spares, [], 'those without a pool keep no spare')
+  await removed(without, second)
+})
+
+test('a spare of other init-data, of another bundle or of another rehearsal is not taken, and ends', async () => {
+  const initData = world.env.ENCLAVE_CC_INIT_DATA ?? ''
+  const bundle = join(world.root, 'bundles', 'default')
+  const genuine = readFileSync(initData)
+  const changes: readonly (readonly [string, () => Promise<void>, () => Promise<void>])[] = [
+    [
+      'init-data',
+      async () => writeFileSync(initData, `${genuine.toString()}\n# of another day\n`),
+      async () => writeFileSync(initData, genuine),
+    ],
+    [
+      'rehearsal',
+      async () => void (await world.ok(['platform', 'set', 'collateral=expired', '--rehearsal'])),
+      async () => void (await world.ok(['platform', 'set', 'normal', '--rehearsal'])),
+    ],
+    [
+      'bundle',
+      async () => {
+        renameSync(bundle, `${bundle}.kept`)
+        const env = { SOURCE_DATE_EPOCH: '1700000000' }
+        await world.ok(['bundle', 'build', '--out', bundle], { env })
+      },
+      async () => {
+        rmSync(bundle, { recursive: true })
+        renameSync(`${bundle}.kept`, bundle)
+      },
+    ],
+  ]
+  for (const [what, change, restore] of changes) {
+    const first = await detached()
+    const [spare] = await spares(1)
+    assert.ok(spare !== undefined)
+    await change()
+    try {
+      const second = await world.cli(['run', '-d', server], ON)
+      if (second.code === 0) {
+        assert.equal(await took(second.stdout.trim(), spare), false, what)
+        await removed(second.stdout.trim())
+      }
+      await until(async () => !isAlive(pid(spare, 'supervisor')), `the end of the spare: ${what}`)
+    } finally {
+      await restore()
+    }
+    await removed(first)
+  }
+})
+
+test('a spare that is killed, whichever of its processes, costs nothing but time', async () => {
+  for (const name of ['supervisor', 'agent', 'init']) {
+    const first = await detached()
+    const [spare] = await spares(1)
+    assert.ok(spare !== undefined)
+    process.kill(pid(spare, name), 'SIGKILL')
+    const second = await world.ok(['run', '-d', server], ON)
+    assert.doesNotMatch(second.stderr, /error|spare/)
+    assert.equal(await took(second.stdout.trim(), spare), false, name)
+    const [next] = await spares(1)
+    assert.notEqual(next?.id, spare.id)
+    await removed(first, second.stdout.trim())
+  }
+})
+
+test('a spare that does not answer is passed over, and ends when it can', async () => {
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  process.kill(pid(spare, 'supervisor'), 'SIGSTOP')
+  const second = await detached()
+  assert.equal(await took(second, spare), false)
+  process.kill(pid(spare, 'supervisor'), 'SIGCONT')
+  await removed(first, second)
+  assert.deepEqual((await status()).pool.spares, [])
+})
+
+test('with a linger a spare outlives the last container, serves the next one, and ends by itself', async () => {
+  const env = { ENCLAVE_CC_POOL_SIZE: '1', ENCLAVE_CC_POOL_LINGER: '4s' }
+  const first = await detached({ env })
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  await world.ok(['rm', '-f', first], { env })
+  assert.equal((await status()).pool.spares.length, 1)
+  const second = await detached({ env })
+  assert.equal(await took(second, spare), true)
+  await spares(1)
+  await world.ok(['rm', '-f', second], { env })
+  const [last] = (await status()).pool.spares
+  assert.ok(last !== undefined)
+  await until(async () => !isAlive(pid(last, 'supervisor')), 'the end of the linger')
+})
+
+test('pool drain ends spares at once and leaves containers alone', async () => {
+  const env = { ENCLAVE_CC_POOL_SIZE: '1', ENCLAVE_CC_POOL_LINGER: '1h' }
+  const first = await detached({ env })
+  const [spare] = await spares(1)
+  await world.ok(['rm', '-f', first], { env })
+  const { ended } = (await world.ok(['pool', 'drain', '--json'])).json<{ ended: string[] }>()
+  assert.deepEqual(ended, [spare?.id])
+})
+
+test('a supervisor that is killed takes its spares with it', async () => {
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  const file = join(world.root, 'containers', first, 'state.json')
+  const { supervisorPid } = JSON.parse(readFileSync(file, 'utf8')) as { supervisorPid: number }
+  process.kill(supervisorPid, 'SIGKILL')
+  await until(async () => !isAlive(pid(spare, 'supervisor')), 'the end of the spare')
+  await removed(first)
+})
+
+test('a start that is interrupted at any moment of the claim leaves nothing', async () => {
+  const first = await detached()
+  for (const [i, signal] of (['SIGINT', 'SIGTERM', 'SIGKILL', 'SIGINT'] as const).entries()) {
+    await spares(1)
+    const child = world.start(['run', server], ON)
+    const gone = once(child, 'exit')
+    // the banner is printed just before a spare is looked for
+    await once(child.stderr ?? process.stdin, 'data')
+    for (let turns = 0; turns < 40 * i; turns++) await new Promise(setImmediate)
+    child.kill(signal)
+    await gone
+    await until(async () => {
+      const { stdout } = await world.ok(['ps', '-aq', '--no-trunc'])
+      return stdout.trim() === first
+    }, 'the end of the interrupted start')
+  }
+  await removed(first)
+})
+
+test('a pool that somebody else made is none: it is neither used nor changed', async () => {
+  const pool = join(world.state, 'pool')
+  const elsewhere = world.path('elsewhere')
+  const refusals: readonly (readonly [string, () => void])[] = [
+    ['a link', () => symlinkSync(elsewhere, pool)],
+    ['open to others', () => mkdirSync(pool, { mode: 0o777 })],
+    ['of another user', () => mkdirSync(pool, { mode: 0o700 })],
+    ['a file', () => writeFileSync(pool, '')],
+  ]
+  for (const [what, make] of refusals) {
+    mkdirSync(elsewhere)
+    const before = process.umask(0)
+    make()
+    process.umask(before)
+    if (what === 'of another user') chownSync(pool, 65534, 65534)
+    const { stdout } = await world.ok(['run', '--rm', short], ON)
+    assert.equal(stdout, 'done\n', what)
+    assert.deepEqual((await status()).pool.spares, [])
+    assert.deepEqual((await world.ok(['pool', 'drain', '--json'])).json(), { ended: [] })
+    assert.deepEqual(readdirSync(elsewhere), [], what)
+    if (what !== 'a link' && what !== 'a file') assert.deepEqual(readdirSync(pool), [], what)
+    rmSync(pool, { recursive: true })
+    rmSync(elsewhere, { recursive: true })
+  }
+})
+
+test('what lies in a pool and is no spare is passed over: sockets that say nothing or something else, names, links', async () => {
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  const folder = join(world.state, 'pool', spare.key)
+  const entry = readFileSync(join(folder, `${spare.id}.json`), 'utf8')
+  await using stack = new AsyncDisposableStack()
+  // older than the spare, so that they are tried first
+  for (const [i, answer] of [
+    '',
+    'hello\n',
+    '{"event":"spare","key":"x"}\n',
+    `${'x'.repeat(1 << 23)}`,
+  ].entries()) {
+    const id = `0000000${i}`
+    writeFileSync(
+      join(folder, `${id}.json`),
+      JSON.stringify({ ...JSON.parse(entry), id, createdAt: '2000-01-01T00:00:00Z' }),
+    )
+    stack.use(lockFile(join(folder, `${id}.lock`), 'exclusive'))
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.write(answer)
+    })
+    server.listen(join(folder, `${id}.sock`))
+    await once(server, 'listening')
+    stack.defer(() => void server.close())
+  }
+  symlinkSync('/etc/passwd', join(folder, 'ffffffff.json'))
+  symlinkSync('/etc/passwd', join(folder, 'ffffffff.lock'))
+  writeFileSync(join(folder, 'something'), '')
+  const second = await detached()
+  assert.equal(await took(second, spare), true)
+  for (const name of readdirSync(folder)) {
+    if (/^0000000|^ffffffff|^something/.test(name)) rmSync(join(folder, name))
+  }
+  await stack.disposeAsync()
+  await removed(first, second)
+})
