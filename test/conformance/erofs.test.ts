@@ -1,23 +1,30 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
+  closeSync,
   existsSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { utf8 } from '#lib/bytes'
+import { createErofsWriter } from '#lib/erofs'
 import { spoolLayer, unpackLayer } from '#lib/layer'
 import { openSealed, readSealed, sealedLayout } from '#lib/sealed'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
@@ -86,6 +93,69 @@ describe('our EROFS images in the kernel', { skip: missing() ?? false }, () => {
       assert.deepEqual(found, [...wanted, 'opaque/upper', 'wasdir'])
     } finally {
       linuxMounts.unmount(merged)
+    }
+  })
+
+  test('a file above 4 GiB, and what stands behind it, keep every byte', async () => {
+    using folder = temporary()
+    const size = 2 ** 32 + 12_345
+    const marks = new Map([
+      [0, 'start'],
+      [2 ** 31 - 3, 'middle'],
+      [2 ** 32 - 3, 'border'],
+      [size - 3, 'end'],
+    ])
+    const file = join(folder.path, 'large.erofs')
+    const fd = openSync(file, 'w')
+    let at = 0
+    const zeros = Buffer.alloc(2 ** 20)
+    const writer = createErofsWriter({
+      sink: {
+        append(bytes) {
+          // Zeros become holes, so that the test needs no disk of this size.
+          if (zeros.compare(bytes, 0, bytes.length, 0, bytes.length) !== 0) {
+            writeSync(fd, bytes, 0, bytes.length, at)
+          }
+          at += bytes.length
+          ftruncateSync(fd, at)
+        },
+        rewrite: (offset, bytes) => void writeSync(fd, bytes, 0, bytes.length, offset),
+      },
+    })
+    function* content(): Generator<Uint8Array> {
+      for (let done = 0; done < size; done += zeros.length) {
+        const piece = new Uint8Array(zeros.subarray(0, Math.min(zeros.length, size - done)))
+        for (const [offset, text] of marks) {
+          const bytes = utf8(text)
+          for (const [i, byte] of bytes.entries()) {
+            const within = offset + i - done
+            if (within >= 0 && within < piece.length) piece[within] = byte
+          }
+        }
+        yield piece
+      }
+    }
+    await writer.addFile('large', {}, size, content())
+    await writer.addFile('small', {}, 5000, new Uint8Array(5000).fill(7))
+    await writer.finish()
+    closeSync(fd)
+    const target = join(folder.path, 'mounted')
+    mkdirSync(target)
+    const flags = MOUNT_FLAGS.rdonly | MOUNT_FLAGS.nosuid | MOUNT_FLAGS.nodev
+    assert.equal(spawnSync('fsck.erofs', [file], { encoding: 'utf8' }).stderr, '')
+    linuxMounts.mount({ source: file, target, type: 'erofs', flags })
+    try {
+      assert.equal(statSync(join(target, 'large')).size, size)
+      const large = openSync(join(target, 'large'), 'r')
+      for (const [offset, text] of marks) {
+        const bytes = Buffer.alloc(Math.min(text.length, size - offset))
+        readSync(large, bytes, 0, bytes.length, offset)
+        assert.equal(bytes.toString(), text.slice(0, bytes.length))
+      }
+      closeSync(large)
+      assert.deepEqual(readFileSync(join(target, 'small')), Buffer.alloc(5000, 7))
+    } finally {
+      linuxMounts.unmount(target)
     }
   })
 

@@ -40,6 +40,13 @@ test('hard links that wait for their target are limited', async () => {
   })
 })
 
+test('the bytes of targets that hard links wait for are limited', async () => {
+  await limits({ pendingBytes: 50 * 'later'.length }, async (writer) => {
+    for (let i = 0; i < 50; i++) writer.addHardlink(`${i}`, 'later')
+    await writer.addFile('later', {}, 0, new Uint8Array(0))
+  })
+})
+
 test('a long chain of hard links, last link first, is resolved once', async () => {
   const { summary } = await buildImage(async (writer) => {
     for (let i = 3_000; i > 0; i--) writer.addHardlink(`${i}`, `${i - 1}`)
@@ -67,6 +74,7 @@ test('the limits are those of the page', () => {
     xattrs: 2 ** 25,
     tails: 2 ** 24,
     pendingLinks: 65_536,
+    pendingBytes: 2 ** 24,
   }
   assert.deepEqual(EROFS_LIMITS, expected)
 })

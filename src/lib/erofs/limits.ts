@@ -10,6 +10,8 @@ export interface ErofsLimits {
   readonly tails: number
   /** Hard links that stand before their targets: each keeps an object. */
   readonly pendingLinks: number
+  /** Bytes of the targets of those hard links. */
+  readonly pendingBytes: number
 }
 
 /** The limits of docs/formats/erofs.md. */
@@ -19,4 +21,5 @@ export const EROFS_LIMITS: ErofsLimits = {
   xattrs: 32 * 2 ** 20,
   tails: 16 * 2 ** 20,
   pendingLinks: 65_536,
+  pendingBytes: 16 * 2 ** 20,
 }

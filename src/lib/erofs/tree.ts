@@ -32,6 +32,7 @@ export class Tree {
   readonly xattrs: BytePool = new BytePool()
   /** Hard links to paths not seen yet, by placeholder node: the target's path, later its node. */
   readonly #pending = new Map<number, Uint8Array | number>()
+  #pendingBytes = 0
 
   readonly #limits: ErofsLimits
 
@@ -89,14 +90,15 @@ export class Tree {
       this.#link(parent, name, found)
       return
     }
-    const { pendingLinks } = this.#limits
-    if (this.#pending.size >= pendingLinks) {
-      const found = `more than ${pendingLinks} hard links stand before their targets`
-      throw new ErofsError('EROFS_LIMIT', `writing an image: ${found}`)
+    const { pendingLinks, pendingBytes } = this.#limits
+    const copy = typeof target === 'string' ? new TextEncoder().encode(target) : copyOf(target)
+    this.#pendingBytes += copy.length
+    if (this.#pending.size >= pendingLinks || this.#pendingBytes > pendingBytes) {
+      const found = `more than ${pendingLinks} hard links, or ${pendingBytes} bytes of their targets`
+      throw new ErofsError('EROFS_LIMIT', `writing an image: ${found}, stand before the targets`)
     }
     const node = this.nodes.add(0)
     this.#flag(node, IS_PENDING)
-    const copy = typeof target === 'string' ? new TextEncoder().encode(target) : copyOf(target)
     this.#pending.set(node, copy)
     this.#link(parent, name, node)
   }
