@@ -2,16 +2,23 @@
 // resident size while it pulled layers of two sizes. A shared page counts by its share, so that the sum
 // over all pods is what the machine spends.
 import { readFileSync } from 'node:fs'
+import { entryArchive } from '../../test/support/entry-archive.ts'
 import type { World } from '../../test/support/world.ts'
 import { randomOf } from '../fuzz-mutations.ts'
 import type { Bench, BenchOptions } from './bench.ts'
 import { measured, type Row, type RowFrame, row } from './document.ts'
+import { addLayer, largeFile } from './streamed-layer.ts'
 import { background, openWorld, publishShell } from './world.ts'
 
 const HOLD = 'trap "exit 0" TERM; echo started; sleep 3600 & wait'
 const MIB = 1024 * 1024
-/** MiB of a layer: small, and far above every buffer. */
-const LAYERS = [20, 300] as const
+/** MiB of a layer: small, far above every buffer, and what must not matter at all. */
+const LAYERS = [20, 300, 2048] as const
+/** Above this size a layer is made as a stream, and pulled in this many runs at most. */
+const STREAMED = 1024
+const STREAMED_RUNS = 2
+/** Files, directories and links of one layer, half of them in one directory. */
+const ENTRIES = 240_000
 const SEED = 1
 
 export const bench: Bench = { peers: ['runc'], run }
@@ -28,9 +35,17 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
   const idle = await publishShell(world, 'idle', HOLD)
   const pulls = new Map<number, string>()
   for (const size of LAYERS) {
-    const files = { '/data': data(size * MIB) }
-    pulls.set(size, await publishShell(world, `layer-${size}`, HOLD, files))
+    const name = `layer-${size}`
+    if (size < STREAMED) {
+      pulls.set(size, await publishShell(world, name, HOLD, { '/data': data(size * MIB) }))
+    } else {
+      const edit = (layout: string) => addLayer(layout, largeFile('data', size * MIB, data(MIB)))
+      pulls.set(size, await publishShell(world, name, HOLD, {}, edit))
+    }
   }
+  const entries = await publishShell(world, 'entries', HOLD, {}, (layout) =>
+    addLayer(layout, entryArchive(ENTRIES)),
+  )
   const samples = new Map<string, number[]>()
   const add = (name: string, value: number): void => {
     samples.set(name, [...(samples.get(name) ?? []), value])
@@ -51,11 +66,14 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
       add('further', both - sum(one))
     }
     for (const [size, image] of pulls) {
+      if (size >= STREAMED && i >= STREAMED_RUNS) continue
       await using pulled = await background(world, image)
       const { agent, init } = await pids(world, pulled.id)
       add(`agent ${size}`, peak(agent))
       add(`init ${size}`, peak(init))
     }
+    await using pulled = await background(world, entries)
+    add('entries', peak((await pids(world, pulled.id)).agent))
   }
   return rows(samples)
 }
@@ -86,6 +104,7 @@ function rows(samples: ReadonlyMap<string, readonly number[]>): Row[] {
       ),
       make(`init ${size}`, `init, peak with a ${size} MiB layer`, null),
     ]),
+    make('entries', `agent, peak with a layer of ${ENTRIES} entries`, 200, 'VmHWM, 303 MiB of tar'),
   ]
 }
 

@@ -13,15 +13,17 @@ export async function openWorld(name: string): Promise<World> {
   return world
 }
 
-/** Publishes an image of busybox, encrypted and signed, whose program is this shell line. */
+/** Publishes an image of busybox, encrypted and signed, whose program is this shell line; `edit` may change its layout. */
 export async function publishShell(
   world: World,
   name: string,
   line: string,
   files: Readonly<Record<string, Uint8Array>> = {},
+  edit?: (layout: string) => Promise<void>,
 ): Promise<string> {
   const config = { Entrypoint: ['sh', '-c', line] }
-  return await publish(world, { name: `acme/${name}:1`, config, files })
+  const more = edit === undefined ? {} : { edit }
+  return await publish(world, { name: `acme/${name}:1`, config, files, ...more })
 }
 
 /** Starts a container in the background; disposing of the result ends and removes it. */

@@ -13,6 +13,8 @@ export interface PublishOptions {
   readonly encryptionKey?: string | null
   /** Default true. */
   readonly sign?: boolean
+  /** Changes the OCI layout before it is encrypted and pushed. */
+  readonly edit?: (layout: string) => Promise<void>
 }
 
 /** Makes the owner's signing key and sets the signature policy for everything below `acme`. */
@@ -43,6 +45,7 @@ export async function publish(world: World, options: PublishOptions): Promise<st
     ...(options.files === undefined ? {} : { files: options.files }),
     ...(options.architecture === undefined ? {} : { architecture: options.architecture }),
   })
+  await options.edit?.(plain)
   const reference = `${world.registry}/${options.name}`
   const key =
     options.encryptionKey === undefined ? 'kbs:///acme/image-kek/test' : options.encryptionKey
