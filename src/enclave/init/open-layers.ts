@@ -30,11 +30,18 @@ export function openLayers(spool: string, layers: readonly HandoverLayer[]): Sea
   }
 }
 
-/** Closes the descriptors and wipes the keys. */
+/** Wipes the keys and closes the descriptors; whatever the host's filesystem says to that. */
 export function closeLayers(files: readonly SealedFile[]): void {
-  for (const file of files) {
-    file.key.fill(0)
-    closeSync(file.fd)
+  for (const file of files) file.key.fill(0)
+  for (const file of files) closeAlways(file.fd)
+}
+
+/** The descriptor is free afterwards, even if the filesystem below it, which is the host's, answers with an error. */
+function closeAlways(fd: number): void {
+  try {
+    closeSync(fd)
+  } catch {
+    // close(2): the error is of a flush, which means nothing for what was only read
   }
 }
 
@@ -63,7 +70,7 @@ function openLayer(path: string, layer: HandoverLayer, name: string): SealedFile
     image.close()
     return { name, fd, header, key: layer.key, tags }
   } catch (error) {
-    closeSync(fd)
+    closeAlways(fd)
     throw error
   }
 }
