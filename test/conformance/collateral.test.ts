@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -141,7 +141,7 @@ test('fetched over HTTP, verified, exported, imported elsewhere', async () => {
     const cache = join(world.dir, 'cache')
     const imported = { key: `${pub}`, in: `${out}`, ...anchor }
     await run(collateralImport, cache, imported)
-    const name = join(cache, 'sgx-53494d000000-platform')
+    const name = join(cache, `sgx-53494d000000-platform-${fetched.document.rootKey}`.slice(0, -48))
     const file = COLLATERAL_FILES.tcbInfo
     assert.deepEqual(await readFile(join(name, file)), await readFile(join(directory, file)))
     // A newer issue arrives; the old bundle does not bring the old one back.
@@ -179,6 +179,48 @@ test('a bundle with an older set in it is refused as a whole', async () => {
   const flags = { key: `${key}`, in: `${file}`, 'trust-anchor': `${root}` }
   await assert.rejects(run(collateralImport, cache, flags), { code: 'COLLATERAL_ROLLBACK' })
   assert.equal(existsSync(cache), false, 'nothing was written')
+})
+
+test('sets of two roots are imported into one directory, and neither takes the place of the other', async () => {
+  await using world = await KbsWorld.start()
+  await using other = await KbsWorld.start()
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  const [key, cache] = [join(world.dir, 'k.pem'), join(world.dir, 'cache')]
+  await writeFile(key, publicKey)
+  const bring = async (from: KbsWorld, set: CollateralSet) => {
+    const [file, root] = [join(from.dir, 'bundle.json'), join(from.dir, 'root.pem')]
+    await writeFile(root, from.platform.exportRoot())
+    await writeFile(file, signCollateralBundle({ createdAt: Date.now(), sets: [set] }, privateKey))
+    return run(collateralImport, cache, { key, in: file, 'trust-anchor': root })
+  }
+  const sets = [await setOf(world, await quoteOf(world)), await setOf(other, await quoteOf(other))]
+  const [mine, theirs] = sets
+  assert.ok(mine && theirs)
+  await bring(world, mine)
+  await bring(other, theirs)
+  const names = (await readdir(cache)).sort()
+  assert.equal(names.length, 2)
+  for (const name of names) assert.match(name, /^sgx-53494d000000-platform-[0-9a-f]{16}$/)
+  const kept = await Promise.all(
+    names.map((name) => readFile(join(cache, name, COLLATERAL_FILES.tcbInfo), 'utf8')),
+  )
+  assert.deepEqual(kept.sort(), sets.map((set) => Buffer.from(set.tcbInfo).toString()).sort())
+  for (const name of names) {
+    const files = await readdir(join(cache, name))
+    assert.deepEqual(
+      files.filter((file) => file.startsWith('.')),
+      [],
+      'nothing temporary stays',
+    )
+  }
+  // The name that versions before gave it, without a root: what it holds still counts.
+  await world.platform.rehearse({ tcb: 'out-of-date' })
+  await writeSet(join(cache, 'sgx-53494d000000-platform'), await setOf(world, await quoteOf(world)))
+  await assert.rejects(bring(world, mine), { code: 'COLLATERAL_ROLLBACK' })
+  await bring(other, theirs)
 })
 
 test('a broker verifies evidence without collateral from its directory, and from nowhere else', async () => {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -8,13 +9,14 @@ import {
   openCollateralBundle,
   requireNotOlder,
   signCollateralBundle,
+  type TrustAnchor,
   verifyCollateralSet,
 } from '#lib/attest'
 import { fromUtf8 } from '#lib/bytes'
 import type { CommandInput, Outcome } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { describeFacts } from './collateral-fetch.ts'
-import { factsOf, readSet, readSets, setName, writeSet } from './collateral-store.ts'
+import { factsOf, readSets, sameSubject, setName, writeSet } from './collateral-store.ts'
 import { readInput } from './evidence-files.ts'
 import { readAnchor } from './trust-anchor-file.ts'
 
@@ -52,14 +54,14 @@ export async function collateralImportCommand(input: CommandInput): Promise<Outc
   const now = Date.now()
   const pem = fromUtf8(await readInput(key, MAX_KEY), 'key')
   const { sets } = openCollateralBundle(await readInput(file, MAX_COLLATERAL_BUNDLE), pem)
+  // Compared by what it is, not by its name: earlier versions had no root in it.
+  const stored = await storedFacts(directory, anchors)
   // All are judged before any is written: half a bundle would be hard to explain.
   const judged: { set: CollateralSet; facts: CollateralFacts; at: string }[] = []
   for (const set of sets) {
     const facts = verifyCollateralSet(set, anchors, now)
     const at = join(directory, setName(facts))
-    const stored = await readSet(at)
-    const known = stored && factsOf(() => collateralFacts(stored, anchors))
-    if (known) requireNotOlder(facts, known)
+    for (const known of stored) if (sameSubject(facts, known)) requireNotOlder(facts, known)
     // Two sets for one directory: the older one must not end up in it.
     const twin = judged.find((other) => other.at === at)
     if (twin) requireNotOlder(facts, twin.facts)
@@ -77,6 +79,16 @@ export async function collateralImportCommand(input: CommandInput): Promise<Outc
     },
     text: imported.map((facts) => facts.directory).join('\n'),
   }
+}
+
+/** What of a directory is genuine under the anchors; nothing where there is no directory yet. */
+async function storedFacts(
+  directory: string,
+  anchors: readonly TrustAnchor[],
+): Promise<CollateralFacts[]> {
+  if (!existsSync(directory)) return []
+  const sets = await readSets(directory)
+  return sets.flatMap(({ set }) => factsOf(() => collateralFacts(set, anchors)) ?? [])
 }
 
 function required(input: CommandInput, command: string, flag: string): string {

@@ -139,6 +139,7 @@ export function describeFacts(facts: CollateralFacts): Record<string, unknown> {
     pceId: facts.pceId,
     ca: facts.ca,
     platform: facts.platform,
+    rootKey: facts.rootKey,
     tcbEvaluationDataNumber: Math.min(facts.tcbInfoNumber, facts.qeIdentityNumber),
     pckCrlNumber: String(facts.pckCrlNumber),
     rootCrlNumber: String(facts.rootCrlNumber),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import {
   COLLATERAL_FILES,
   type CollateralFacts,
@@ -55,19 +55,33 @@ export async function writeSet(
   known: CollateralFacts | undefined,
 ): Promise<void> {
   if (known !== undefined) requireNotOlder(facts, known)
-  await mkdir(directory, { recursive: true })
+  const made = await mkdir(directory, { recursive: true })
   for (const [part, name] of Object.entries(COLLATERAL_FILES)) {
     const bytes = set[part as keyof CollateralSet]
     if (bytes === undefined) continue
     const temporary = join(directory, `.${name}.${randomBytes(6).toString('hex')}`)
     try {
-      await writeFile(temporary, bytes, { flag: 'wx' })
+      await writeDurably(temporary, bytes)
       await rename(temporary, join(directory, name))
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
     }
   }
+  // Files first, then the names: after a crash a name never stands for an empty file.
+  await syncDirectory(directory)
+  if (made !== undefined) await syncDirectory(dirname(made))
+}
+
+async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await open(path, 'wx')
+  await file.writeFile(bytes)
+  await file.sync()
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  await directory.sync()
 }
 
 /** What `read` finds in a set; undefined if it is no good set under these anchors. */
@@ -80,7 +94,12 @@ export function factsOf(read: () => CollateralFacts): CollateralFacts | undefine
   }
 }
 
-/** Name of the directory of a set inside a directory of many. */
-export function setName({ tee, fmspc, ca }: CollateralFacts): string {
-  return `${tee}-${fmspc}-${ca}`
+/** Name of the directory of a set inside a directory of many: those of two roots do not meet. */
+export function setName({ tee, fmspc, ca, rootKey }: CollateralFacts): string {
+  return `${tee}-${fmspc}-${ca}-${rootKey.slice(0, 16)}`
+}
+
+/** Whether two sets are issues of the same collateral, so that one may be older than the other. */
+export function sameSubject(a: CollateralFacts, b: CollateralFacts): boolean {
+  return a.tee === b.tee && a.fmspc === b.fmspc && a.ca === b.ca && a.rootKey === b.rootKey
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { FormatError, toHex } from '#lib/bytes'
 import { AttestError } from '../attest-error.ts'
 import {
@@ -37,6 +38,8 @@ export interface CollateralFacts {
   readonly pceId: string
   readonly ca: 'platform' | 'processor'
   readonly platform: TrustAnchor['platform']
+  /** SHA-256 of the root's SubjectPublicKeyInfo, lower-case hex. */
+  readonly rootKey: string
   readonly tcbInfoNumber: number
   readonly qeIdentityNumber: number
   readonly pckCrlNumber: bigint
@@ -127,6 +130,7 @@ function examine(
     pceId: toHex(tcbInfo.pceId),
     ca: authority.ca,
     platform: anchor.platform,
+    rootKey: hash('sha256', anchor.certificate.spki),
     tcbInfoNumber: tcbInfo.tcbEvaluationDataNumber,
     qeIdentityNumber: identity.tcbEvaluationDataNumber,
     pckCrlNumber: numberOf(pckCrl.number),
