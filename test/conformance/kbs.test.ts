@@ -167,9 +167,52 @@ test('an outdated or revoked platform is refused', async () => {
   refused(await fresh.attest(fresh.enclave()), 403, 'APPRAISE_TCB', 'AttestationError')
   await fresh.platform.rehearse({ tcb: 'up-to-date', pck: 'revoked' })
   const revoked = await fresh.attest(fresh.enclave())
-  refused(revoked, 403, 'APPRAISE_EVIDENCE', 'AttestationError')
-  await fresh.platform.rehearse({ pck: 'valid', collateral: 'expired' })
-  refused(await fresh.attest(fresh.enclave()), 403, 'APPRAISE_EVIDENCE', 'AttestationError')
+  refused(revoked, 403, 'APPRAISE_REVOKED', 'AttestationError')
+  await fresh.platform.rehearse({ pck: 'valid' })
+  assert.equal((await fresh.attest(fresh.enclave())).status, 200)
+})
+
+test('expired collateral is refused, and its claim says which part of it', async () => {
+  await using fresh = await KbsWorld.start()
+  await fresh.trust()
+  for (const [collateral, part] of [
+    ['expired', 'pck-crl'],
+    ['crl-expired', 'pck-crl'],
+    ['tcb-info-expired', 'tcb-info'],
+    ['qe-identity-expired', 'qe-identity'],
+  ] as const) {
+    await fresh.platform.rehearse({ collateral })
+    const answer = await fresh.attest(fresh.enclave())
+    const problem = refused(answer, 403, 'APPRAISE_COLLATERAL_EXPIRED', 'AttestationError')
+    assert.equal(claim(await fresh.explain(problem.correlationId), part).ok, false, collateral)
+  }
+  await fresh.platform.rehearse({ collateral: 'current' })
+  assert.equal((await fresh.attest(fresh.enclave())).status, 200)
+})
+
+test('a grace takes collateral for days after its end, says so in the decision, and then no more', async () => {
+  await using fresh = await KbsWorld.start()
+  await fresh.trust()
+  const enclave = fresh.enclave()
+  const { collateral } = await enclave.evidence(new Uint8Array(64))
+  assert.ok(collateral)
+  const kept = {
+    ...enclave,
+    evidence: async (data: Uint8Array) => ({ ...(await enclave.evidence(data)), collateral }),
+  }
+  const day = 86_400_000
+  fresh.skew = 32 * day
+  const expired = await fresh.attest(kept)
+  refused(expired, 403, 'APPRAISE_COLLATERAL_EXPIRED', 'AttestationError')
+  await fresh.running.close()
+  await fresh.serve({ collateralGrace: 7 * day })
+  const taken = await fresh.attest(kept)
+  assert.equal(taken.status, 200, JSON.stringify(taken.json))
+  const [, payload = ''] = taken.token.split('.')
+  const { jti } = object(parseJson(fromBase64Url(payload, 'token')), 'token')
+  assert.match(String(claim(await fresh.explain(jti), 'collateral-grace').actual), /^expired 20/)
+  fresh.skew = 38 * day
+  refused(await fresh.attest(kept), 403, 'APPRAISE_COLLATERAL_EXPIRED', 'AttestationError')
 })
 
 test('an enclave without init-data, or with other init-data than it shows, is refused', async () => {

@@ -122,15 +122,19 @@ test('a simulated platform is refused until its root is named, and again after',
 
 test('rehearsed trouble of the platform is refused with its code', async () => {
   for (const [setting, code] of [
-    ['tcb=out-of-date', /APPRAISE_TCB/],
-    ['revoked', /APPRAISE_/],
-    ['debug=on', /APPRAISE_DEBUG/],
+    ['tcb=out-of-date', 'APPRAISE_TCB'],
+    ['tcb=revoked', 'APPRAISE_TCB'],
+    ['revoked', 'APPRAISE_REVOKED'],
+    ['debug=on', 'APPRAISE_DEBUG'],
+    ['collateral=expired', 'APPRAISE_COLLATERAL_EXPIRED'],
+    ['collateral=tcb-info-expired', 'APPRAISE_COLLATERAL_EXPIRED'],
   ] as const) {
     await world.ok(['platform', 'set', setting, '--rehearsal'])
     const result = await world.cli(['attest'])
     await world.ok(['platform', 'set', 'normal', '--rehearsal'])
     assert.equal(result.code, 1, setting)
-    assert.match(result.stderr, code)
+    const decision = await explain(refused(result, code))
+    assert.deepEqual([decision.decision, decision.code], ['deny', code], setting)
   }
   await world.ok(['attest'])
 })

@@ -262,7 +262,7 @@ test('a root that was taken back, and a platform that its maker revoked', async 
   await world.ok(['platform', 'set', 'pck=revoked', '--rehearsal'])
   const revoked = await run(app)
   await world.ok(['platform', 'set', 'normal', '--rehearsal'])
-  refused(revoked, 'APPRAISE_EVIDENCE')
+  refused(revoked, 'APPRAISE_REVOKED')
   assert.equal((await run(app)).code, 0)
 })
 

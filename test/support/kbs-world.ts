@@ -84,8 +84,9 @@ export class KbsWorld implements AsyncDisposable {
   }
 
   /** Starts the server; again after `running.close()`. */
-  async serve(): Promise<void> {
+  async serve(options: { readonly collateralGrace?: number } = {}): Promise<void> {
     this.running = await runBroker({
+      ...options,
       dataDir: this.dataDir,
       version: 'test',
       log: (level, fields) => void this.logged.push(JSON.stringify({ level, ...fields })),

@@ -39,7 +39,7 @@ export const platformExportRoot: Command = {
 export const platformSet: Command = {
   path: ['platform', 'set'],
   summary:
-    'Rehearse refusals: tcb=up-to-date|out-of-date|revoked pck=valid|revoked collateral=current|expired debug=on|off normal',
+    'Rehearse refusals: tcb=up-to-date|out-of-date|revoked pck=valid|revoked collateral=current|[crl-|tcb-info-|qe-identity-]expired debug=on|off normal',
   operands: '<setting...>',
   options: [{ flags: '--rehearsal', help: 'confirm that attestation shall fail on purpose' }],
   example: 'enclave-cc platform set tcb=out-of-date --rehearsal',

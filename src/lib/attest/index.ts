@@ -18,6 +18,7 @@ export {
   openCollateralBundle,
   signCollateralBundle,
 } from './sgx/collateral-bundle.ts'
+export { MAX_COLLATERAL_GRACE } from './sgx/collateral-grace.ts'
 export type { CollateralFacts, CollateralSet } from './sgx/collateral-set.ts'
 export {
   COLLATERAL_FILES,

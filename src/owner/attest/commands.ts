@@ -33,6 +33,7 @@ export const quoteVerify: Command = {
       help: 'TCB statuses to accept beside UpToDate and SWHardeningNeeded, with commas',
     },
     { flags: '--min-tcb-evaluation <n>', help: 'lowest TCB evaluation number of the collateral' },
+    { flags: '--collateral-grace <days>', help: 'take expired collateral so long, at most 7' },
   ],
   example: 'enclave-cc quote verify evidence/ --at 2025-07-04T10:28:44Z',
   async run(_context: CommandContext, input: CommandInput) {

@@ -18,6 +18,7 @@ import { readAnchor } from './trust-anchor-file.ts'
 
 type Facts = readonly (readonly [string, unknown])[]
 
+const DAY = 86_400_000
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
 
 /** Runs `quote verify`: the verdict is the document, exit code 1 says no. */
@@ -29,7 +30,8 @@ export async function verifyQuoteCommand(input: CommandInput): Promise<Outcome> 
     input.operands[0] ?? '',
     input.text('collateral'),
   )
-  const subject = { quote, collateral, anchors: [anchor], now, policy }
+  const collateralGrace = parseGrace(input.text('collateral-grace'))
+  const subject = { quote, collateral, anchors: [anchor], now, policy, collateralGrace }
   if (peekTeeType(quote) === TEE_TDX) return outcomeOfTd(verifyTdQuote(subject))
   const result = verifyQuote(subject)
   const { evidence: _, ...found } = result
@@ -85,6 +87,11 @@ function parseStatuses(list: string | undefined): AnyTcbStatus[] {
     if (status !== undefined) return status
     throw usage('--allow-status', `knows no ${JSON.stringify(word)}`, `use ${allowed.join(', ')}`)
   })
+}
+
+function parseGrace(days: string = '0'): number {
+  if (/^[0-7]$/.test(days)) return Number(days) * DAY
+  throw usage('--collateral-grace', 'is not 0 to 7 days')
 }
 
 function parseTime(text: string | undefined): Date {

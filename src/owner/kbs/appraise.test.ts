@@ -17,6 +17,7 @@ const BASIS: AppraiseBasis = {
   pin: 'sha256:none',
   floor: () => 0n,
   collateral: () => undefined,
+  collateralGrace: 0,
 }
 
 /** Appraises a real quote over the report data that it has, at a time when it was good. */

@@ -34,6 +34,8 @@ export interface AppraiseBasis {
   readonly pin: string
   /** Highest number seen or kept, by name of `collateralFloors`. */
   floor(key: string): bigint
+  /** Milliseconds for which expired collateral still counts; 0 unless the owner said otherwise. */
+  readonly collateralGrace: number
   /** Collateral that the broker keeps for platforms that send none. */
   collateral(quote: Uint8Array): Collateral | undefined
 }
@@ -65,7 +67,18 @@ export interface Appraisal extends Verdict {
   }
 }
 
-const TCB_CODES = ['TCB_NOT_SUPPORTED', 'TCB_STATUS_UNKNOWN', 'TCB_REVOKED']
+/** What a platform's owner has to do differs: these refusals of a quote have codes of their own. */
+const QUOTE_CODES: Readonly<Record<string, string>> = {
+  TCB_NOT_SUPPORTED: 'APPRAISE_TCB',
+  TCB_STATUS_UNKNOWN: 'APPRAISE_TCB',
+  TCB_REVOKED: 'APPRAISE_TCB',
+  PCK_REVOKED: 'APPRAISE_REVOKED',
+  INTERMEDIATE_REVOKED: 'APPRAISE_REVOKED',
+  TCB_SIGNER_REVOKED: 'APPRAISE_REVOKED',
+  CRL_EXPIRED: 'APPRAISE_COLLATERAL_EXPIRED',
+  TCB_INFO_EXPIRED: 'APPRAISE_COLLATERAL_EXPIRED',
+  QE_IDENTITY_EXPIRED: 'APPRAISE_COLLATERAL_EXPIRED',
+}
 
 /**
  * Judges evidence: first that it is genuine, made for this session, and not backed by collateral
@@ -236,7 +249,8 @@ function verify(input: AppraiseInput, basis: AppraiseBasis): QuoteResult {
     const collateral = kept ?? parseCollateral(sent)
     // Debug and TCB status are the appraise policy's; only what no policy may allow stays here.
     const policy = { allowDebug: true, tcbStatuses: TCB_STATUSES, reportData }
-    return verifyQuote({ quote, collateral, anchors, now: new Date(now), policy })
+    const { collateralGrace } = basis
+    return verifyQuote({ quote, collateral, anchors, now: new Date(now), policy, collateralGrace })
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error
     const field = error instanceof AttestError ? error.field : 'evidence'
@@ -282,7 +296,8 @@ function ungenuine(
     )
     return { code: 'APPRAISE_ROOT_UNTRUSTED', claims }
   }
-  if (TCB_CODES.includes(result.code ?? '')) return { code: 'APPRAISE_TCB', claims }
+  const own = QUOTE_CODES[result.code ?? '']
+  if (own !== undefined) return { code: own, claims }
   const next = result.next === undefined || result.next === '' ? {} : { next: result.next }
   return { code: 'APPRAISE_EVIDENCE', claims, ...next }
 }

@@ -37,6 +37,8 @@ export interface BrokerParts {
   readonly log: Log
   /** For evidence that carries no collateral. */
   readonly collateral?: CollateralCache
+  /** Milliseconds for which expired collateral still counts; default 0. */
+  readonly collateralGrace?: number
   /** Milliseconds since 1970. */
   now(): number
 }
@@ -104,6 +106,10 @@ export class Broker implements AppraiseBasis {
   /** A policy in force; `setAt` is undefined for a default. */
   policyText(kind: PolicyKind): { readonly text: string; readonly setAt?: string } {
     return this.#policies.get(kind) ?? { text: DEFAULTS[kind] }
+  }
+
+  get collateralGrace(): number {
+    return this.parts.collateralGrace ?? 0
   }
 
   collateral(quote: Uint8Array): Collateral | undefined {

@@ -38,6 +38,7 @@ export const commands: readonly Command[] = [
       { flags: '--tls-cert <file>', help: 'certificate chain instead of the own one' },
       { flags: '--tls-key <file>', help: 'key of --tls-cert' },
       { flags: '--collateral <dir>', help: 'collateral of platforms that send none' },
+      { flags: '--collateral-grace <days>', help: 'take expired collateral so long, at most 7' },
       { flags: '--insecure-http', help: 'plain HTTP; no enclave of ours will connect' },
     ],
     example: 'enclave-cc kbs serve --data-dir ./kbs',

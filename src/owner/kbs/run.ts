@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly tls?: { readonly key: string; readonly certificate: string }
   /** Directory of collateral for platforms that send none; read again when it changes. */
   readonly collateral?: string
+  /** Milliseconds for which expired collateral still counts; default 0. */
+  readonly collateralGrace?: number
   /** Plain HTTP. */
   readonly insecure?: boolean
   readonly version: string
@@ -57,6 +59,7 @@ export async function runBroker(options: RunOptions): Promise<RunningBroker> {
       log,
       now,
       ...(collateral && { collateral }),
+      ...(options.collateralGrace && { collateralGrace: options.collateralGrace }),
     })
     // Enclaves pin the key that is really served.
     if (options.tls !== undefined) broker.pin = pinOfCertificate(options.tls.certificate)

@@ -18,6 +18,7 @@ import { KbsError } from './kbs-error.ts'
 import { runBroker } from './run.ts'
 
 const LISTEN = '127.0.0.1:8080'
+const DAY = 86_400_000
 
 /** `kbs init` */
 export async function init(context: CommandContext, input: CommandInput): Promise<Outcome> {
@@ -48,6 +49,12 @@ export async function serve(context: CommandContext, input: CommandInput): Promi
   const listen = input.text('listen')
   const insecure = input.flag('insecure-http')
   const collateral = input.text('collateral')
+  const collateralGrace = parseGrace(input.text('collateral-grace'))
+  if (collateralGrace > 0) {
+    context.warn(
+      'expired collateral is taken for a while: revocations may be learned of that much later',
+    )
+  }
   if (insecure)
     context.warn('plain HTTP: no enclave of ours connects, and admin tokens travel in clear')
   const loadTls = () => foreignTls(input)
@@ -58,6 +65,7 @@ export async function serve(context: CommandContext, input: CommandInput): Promi
     ...(tls === undefined ? {} : { tls }),
     insecure,
     ...(collateral === undefined ? {} : { collateral }),
+    collateralGrace,
     version: context.program.version,
     log: (level, fields) => context.log(level, { component: 'kbs', ...fields }),
     now: Date.now,
@@ -136,6 +144,11 @@ async function remotePin(url: string, ca: string | undefined): Promise<string> {
   } finally {
     socket.destroy()
   }
+}
+
+function parseGrace(days: string = '0'): number {
+  if (/^[0-7]$/.test(days)) return Number(days) * DAY
+  throw new CodedError('USAGE', 'kbs serve: --collateral-grace is not 0 to 7 days')
 }
 
 async function foreignTls(

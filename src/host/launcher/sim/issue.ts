@@ -24,6 +24,10 @@ const RENEWED_AFTER = 15 * DAY
 /** Expired collateral ended this long ago. */
 const EXPIRED_SINCE = 30 * DAY
 
+/** Parts that expire by themselves in a rehearsal. */
+const COLLATERAL_PARTS = ['crl', 'tcb-info', 'qe-identity'] as const
+type CollateralPart = (typeof COLLATERAL_PARTS)[number]
+
 /** Collateral as it travels beside the evidence: JSON text, PEM chains and base64 DER. */
 export interface CollateralStrings {
   readonly tcbInfo: string
@@ -61,7 +65,7 @@ export function issueNumber(name: string): number | undefined {
 
 /** True if collateral must be made anew: half its life is over, or the clock stands before it. */
 export function needsRenewal(issue: Issue, now: number): boolean {
-  if (issue.rehearsal.collateral === 'expired') return false
+  if (issue.rehearsal.collateral !== 'current') return false
   return now >= issue.issuedAt + RENEWED_AFTER || now < issue.issuedAt - BACKDATED
 }
 
@@ -76,35 +80,45 @@ export async function makeIssue(options: {
 }): Promise<Issue> {
   const { device, keys, now, number, evaluation, rehearsal } = options
   const { issueCrl } = await import('./pki/issuer.ts')
-  const from = rehearsal.collateral === 'expired' ? now - EXPIRED_SINCE - LIFETIME : now - BACKDATED
-  const validity: Validity = { from, until: from + LIFETIME }
-  const tcb = { evaluation, validity, tcbDate: device.createdAt }
+  const validity = (part: CollateralPart): Validity => {
+    const over = ['expired', `${part}-expired`].includes(rehearsal.collateral)
+    const from = over ? now - EXPIRED_SINCE - LIFETIME : now - BACKDATED
+    return { from, until: from + LIFETIME }
+  }
+  const lists = validity('crl')
+  const tcb = { evaluation, tcbDate: device.createdAt }
   const { certificates } = device
   const signerChain = encodeChain(certificates.tcbSigner, certificates.root)
-  const platform = tcbInfo({ ...tcb, facts: device.facts, state: rehearsal.tcb })
+  const platform = tcbInfo({
+    ...tcb,
+    validity: validity('tcb-info'),
+    facts: device.facts,
+    state: rehearsal.tcb,
+  })
+  const identity = qeIdentity({ ...tcb, validity: validity('qe-identity') })
   const revoked = rehearsal.pck === 'revoked' ? [parseCertificate(certificates.pck).serial] : []
   const pckCrl = await issueCrl({
     issuer: { role: 'pckCa', key: keys.pckCa },
     number,
-    validity,
+    validity: lists,
     revoked,
   })
   const rootCaCrl = await issueCrl({
     issuer: { role: 'root', key: keys.root },
     number,
-    validity: { from, until: from + ROOT_CRL_LIFETIME },
+    validity: { from: lists.from, until: lists.from + ROOT_CRL_LIFETIME },
     revoked: [],
   })
   return {
     number,
     evaluation,
     issuedAt: now,
-    validUntil: validity.until,
+    validUntil: Math.min(...COLLATERAL_PARTS.map((part) => validity(part).until)),
     rehearsal,
     collateral: {
       tcbInfo: signedDocument('tcbInfo', platform, keys.tcbSigner),
       tcbInfoIssuerChain: signerChain,
-      qeIdentity: signedDocument('enclaveIdentity', qeIdentity(tcb), keys.tcbSigner),
+      qeIdentity: signedDocument('enclaveIdentity', identity, keys.tcbSigner),
       qeIdentityIssuerChain: signerChain,
       pckCrl: toBase64(pckCrl),
       rootCaCrl: toBase64(rootCaCrl),

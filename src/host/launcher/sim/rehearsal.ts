@@ -1,14 +1,26 @@
 import { boolean, object, oneOf } from '#lib/json'
 import type { TcbSetting } from './pki/tcb-info.ts'
 
+/** `expired` is all of it, of which a verifier sees the lists first. */
+const COLLATERAL_SETTINGS = [
+  'current',
+  'expired',
+  'crl-expired',
+  'tcb-info-expired',
+  'qe-identity-expired',
+] as const
+
+/** A value of `COLLATERAL_SETTINGS`. */
+export type CollateralSetting = (typeof COLLATERAL_SETTINGS)[number]
+
 /** What the platform pretends, so that refusals can be rehearsed. */
 export interface Rehearsal {
   /** TCB status of the platform: verdict TCB_POLICY for out-of-date, TCB_REVOKED for revoked. */
   readonly tcb: TcbSetting
   /** Whether the PCK certificate is on its CRL: verdict PCK_REVOKED. */
   readonly pck: 'valid' | 'revoked'
-  /** Whether collateral is issued with a period that is over: verdict CRL_EXPIRED, its first check. */
-  readonly collateral: 'current' | 'expired'
+  /** What of the collateral is issued with a period that is over: verdicts CRL_EXPIRED, TCB_INFO_EXPIRED… */
+  readonly collateral: CollateralSetting
   /** Whether enclaves started from now on have the DEBUG attribute: verdict DEBUG_NOT_ALLOWED. */
   readonly debug: boolean
 }
@@ -30,8 +42,9 @@ const SETTINGS: Readonly<Record<string, Partial<Rehearsal>>> = {
   'pck=valid': { pck: 'valid' },
   'pck=revoked': { pck: 'revoked' },
   revoked: { pck: 'revoked' },
-  'collateral=current': { collateral: 'current' },
-  'collateral=expired': { collateral: 'expired' },
+  ...Object.fromEntries(
+    COLLATERAL_SETTINGS.map((collateral) => [`collateral=${collateral}`, { collateral }]),
+  ),
   'debug=on': { debug: true },
   'debug=off': { debug: false },
   debug: { debug: true },
@@ -52,7 +65,7 @@ export function parseRehearsal(value: unknown): Rehearsal {
   return {
     tcb: oneOf(members.tcb, 'tcb', ['up-to-date', 'out-of-date', 'revoked']),
     pck: oneOf(members.pck, 'pck', ['valid', 'revoked']),
-    collateral: oneOf(members.collateral, 'collateral', ['current', 'expired']),
+    collateral: oneOf(members.collateral, 'collateral', COLLATERAL_SETTINGS),
     debug: boolean(members.debug, 'debug'),
   }
 }

@@ -41,8 +41,8 @@ export function sgxClaims(result: QuoteResult): SgxClaims {
     tcb_date: time(tcb.date),
     tcb_eval_num: evidence.tcbEvaluationDataNumber,
     advisory_ids: [...tcb.advisoryIds],
-    // Expired collateral never comes this far.
-    collateral_expiration_status: '0',
+    // Expired collateral comes this far only within a grace that the relying party gave.
+    collateral_expiration_status: evidence.expiredAt === undefined ? '0' : '1',
     earliest_issue_date: time(window.earliestIssue),
     latest_issue_date: time(window.latestIssue),
     earliest_expiration_date: time(window.earliestExpiration),

@@ -49,6 +49,8 @@ export interface GenuineQuote {
   readonly tcbInfoNumber: number
   readonly qeIdentityNumber: number
   readonly window: EvidenceWindow
+  /** Present where collateral has expired and a grace let it pass: its earliest end. */
+  readonly expiredAt?: number
   /** CRL numbers, lower-case hex. */
   readonly pckCrlNumber: string
   readonly rootCrlNumber: string
@@ -74,6 +76,8 @@ export interface EvidenceInput {
   readonly anchors: readonly TrustAnchor[]
   /** Milliseconds since 1970. */
   readonly now: number
+  /** Milliseconds after its end in which collateral still counts, see `collateralGrace`. */
+  readonly grace: number
 }
 
 /** Which documents speak of a technology. */
@@ -103,7 +107,7 @@ export function verifyGenuine(
   log: CheckLog,
   findings: GenuineFindings,
 ): UnmatchedQuote {
-  const { collateral, now } = input
+  const { collateral, now, grace } = input
   log.run('qe-vendor', () => requireVendor(quote))
   const chain = log.run(
     'pck-chain',
@@ -116,7 +120,7 @@ export function verifyGenuine(
   )
   const pck = log.run('pck-extension', () => readPck(chain), showPlatform)
   findings.pck = pck
-  const { rootCrl, pckCrl } = verifyCrls(chain, collateral, now, log)
+  const { rootCrl, pckCrl } = verifyCrls(chain, input, log)
   const signers: VerifiedChain[] = []
   const signer = (pem: Uint8Array): VerifiedChain => {
     const verified = verifySignerChain(pem, chain.anchor)
@@ -129,7 +133,7 @@ export function verifyGenuine(
     'tcb-info',
     () => {
       const info = verifyTcbInfo(collateral.tcbInfo, signer(collateral.tcbInfoIssuerChain))
-      requireDocumentDates(info, now, 'TCB_INFO')
+      requireDocumentDates(info, now, 'TCB_INFO', grace)
       requireSamePlatform(info, pck, technology.tcbInfoId)
       return info
     },
@@ -139,7 +143,7 @@ export function verifyGenuine(
     'qe-identity',
     () => {
       const qe = verifyQeIdentity(collateral.qeIdentity, signer(collateral.qeIdentityIssuerChain))
-      requireDocumentDates(qe, now, 'QE_IDENTITY')
+      requireDocumentDates(qe, now, 'QE_IDENTITY', grace)
       requireQuotingEnclave(qe, technology.qeIdentityId)
       return qe
     },
@@ -154,6 +158,13 @@ export function verifyGenuine(
     ({ isvSvn, tcbStatus }) => `version ${isvSvn}, ${tcbStatus}`,
   )
   log.run('quote-signature', () => requireQuoteSignature(quote))
+  const collateralDates = [
+    ...[rootCrl, pckCrl].map((crl) => dated(crl.thisUpdate, crl.nextUpdate ?? crl.thisUpdate)),
+    ...[tcbInfo, identity].map((item) => dated(item.issueDate, item.nextUpdate)),
+  ]
+  const end = Math.min(...collateralDates.map((item) => item.expires))
+  // Among the checks, so that whoever keeps a verdict also keeps that it was given on old collateral.
+  if (now > end) log.passed('collateral-grace', `expired ${new Date(end).toISOString()}`)
   const genuine = {
     anchor: chain.anchor,
     ca: chain.ca,
@@ -162,11 +173,8 @@ export function verifyGenuine(
     tcbEvaluationDataNumber: lowerNumber(tcbInfo, identity),
     tcbInfoNumber: tcbInfo.tcbEvaluationDataNumber,
     qeIdentityNumber: identity.tcbEvaluationDataNumber,
-    window: windowOf([
-      ...[chain, ...signers].flatMap(chainDates),
-      ...[rootCrl, pckCrl].map((crl) => dated(crl.thisUpdate, crl.nextUpdate ?? crl.thisUpdate)),
-      ...[tcbInfo, identity].map((item) => dated(item.issueDate, item.nextUpdate)),
-    ]),
+    window: windowOf([...[chain, ...signers].flatMap(chainDates), ...collateralDates]),
+    ...(now > end && { expiredAt: end }),
     pckCrlNumber: pckCrl.number,
     rootCrlNumber: rootCrl.number,
   }
@@ -222,20 +230,19 @@ function readPck({ leaf, ca }: PckChain): PckExtension {
 
 function verifyCrls(
   chain: PckChain,
-  collateral: Collateral,
-  now: number,
+  { collateral, now, grace }: EvidenceInput,
   log: CheckLog,
 ): Record<'rootCrl' | 'pckCrl', ReturnType<typeof verifyCrl>> {
   const { anchor, issuer, issuerKey, leaf } = chain
   const rootCrl = log.run('root-crl', () => {
     const crl = verifyCrl(collateral.rootCaCrl, anchor.certificate, anchor.key, 'root CRL')
-    requireCrlDates(crl, now, 'root CRL')
+    requireCrlDates(crl, now, 'root CRL', grace)
     requireNotRevoked(crl, issuer, 'INTERMEDIATE_REVOKED')
     return crl
   })
   const pckCrl = log.run('pck-crl', () => {
     const crl = verifyCrl(collateral.pckCrl, issuer, issuerKey, 'PCK CRL')
-    requireCrlDates(crl, now, 'PCK CRL')
+    requireCrlDates(crl, now, 'PCK CRL', grace)
     requireNotRevoked(crl, leaf, 'PCK_REVOKED')
     return crl
   })

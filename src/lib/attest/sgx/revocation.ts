@@ -46,8 +46,8 @@ export function verifyCrl(
   })
 }
 
-/** Checks thisUpdate <= now <= nextUpdate; a CRL without nextUpdate is stale. */
-export function requireCrlDates(crl: Crl, now: number, name: string): void {
+/** Checks thisUpdate <= now <= nextUpdate + grace; a CRL without nextUpdate is stale. */
+export function requireCrlDates(crl: Crl, now: number, name: string, grace: number = 0): void {
   if (now < crl.thisUpdate) {
     const at = new Date(now).toISOString()
     throw new AttestError('CRL_NOT_YET_VALID', `checking the ${name}: it is ${at} now`, {
@@ -56,7 +56,7 @@ export function requireCrlDates(crl: Crl, now: number, name: string): void {
       actual: at,
     })
   }
-  if (crl.nextUpdate === undefined || now > crl.nextUpdate) {
+  if (crl.nextUpdate === undefined || now > crl.nextUpdate + grace) {
     const at = new Date(now).toISOString()
     const until = crl.nextUpdate === undefined ? undefined : new Date(crl.nextUpdate).toISOString()
     throw new AttestError('CRL_EXPIRED', `checking the ${name}: it is ${at} now`, {

@@ -27,11 +27,12 @@ export function verifyQeIdentity(body: Uint8Array, signer: VerifiedChain): QeIde
   )
 }
 
-/** Checks issueDate <= now <= nextUpdate. */
+/** Checks issueDate <= now <= nextUpdate + grace. */
 export function requireDocumentDates(
   document: { readonly issueDate: number; readonly nextUpdate: number },
   now: number,
   kind: Kind,
+  grace: number = 0,
 ): void {
   const refused = (code: AttestError['code'], expected: string): AttestError => {
     const name = showKind(kind)
@@ -46,7 +47,7 @@ export function requireDocumentDates(
     const issued = new Date(document.issueDate).toISOString()
     throw refused(`${kind}_NOT_YET_VALID`, `after ${issued}`)
   }
-  if (now > document.nextUpdate) {
+  if (now > document.nextUpdate + grace) {
     throw refused(`${kind}_EXPIRED`, `until ${new Date(document.nextUpdate).toISOString()}`)
   }
 }

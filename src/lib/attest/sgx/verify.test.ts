@@ -542,3 +542,45 @@ test('verifyQuote() does not take a remembered document for good under another s
     assert.equal(verifyQuote({ ...input, collateral }).code, code)
   }
 })
+
+const DAY = 86_400_000
+
+/** Each part of the collateral, ended `days` before the verification. */
+const ENDED: readonly (readonly [code: string, end: (p: ForgeParts, days: number) => void])[] = [
+  ['TCB_INFO_EXPIRED', (p, days) => (p.tcbInfo.nextUpdate = ago(days))],
+  ['QE_IDENTITY_EXPIRED', (p, days) => (p.qeIdentity.nextUpdate = ago(days))],
+  ['CRL_EXPIRED', (p, days) => (p.pckCrl.nextUpdate = AT - days * DAY)],
+  ['CRL_EXPIRED', (p, days) => (p.rootCrl.nextUpdate = AT - days * DAY)],
+]
+
+function ago(days: number): string {
+  return new Date(AT - days * DAY).toISOString().replace('.000Z', 'Z')
+}
+
+test('expired collateral counts within a grace, and the verdict says so', () => {
+  for (const [code, end] of ENDED) {
+    const late = (days: number) => forge((p) => end(p, days))
+    assert.equal(verifyQuote(late(3)).code, code, 'no grace by default')
+    const taken = verifyQuote({ ...late(3), collateralGrace: 3 * DAY })
+    assert.equal(taken.accepted, true, code)
+    assert.equal(taken.evidence?.expiredAt, AT - 3 * DAY)
+    assert.ok(taken.checks.some(({ name, actual }) => name === 'collateral-grace' && actual))
+    assert.equal(sgxClaims(taken).collateral_expiration_status, '1')
+    assert.equal(verifyQuote({ ...late(3), collateralGrace: 3 * DAY - 1000 }).code, code)
+  }
+  const current = verifyQuote({ ...forge(), collateralGrace: 7 * DAY })
+  assert.equal(current.evidence?.expiredAt, undefined)
+  assert.equal(sgxClaims(current).collateral_expiration_status, '0')
+  assert.ok(current.checks.every(({ name }) => name !== 'collateral-grace'))
+})
+
+test('no grace for certificates, for a list without an end, or beyond seven days', () => {
+  const grace = { collateralGrace: 7 * DAY }
+  const old = forge((p) => {
+    p.pck.notAfter = AT - DAY
+  })
+  assert.equal(verifyQuote({ ...old, ...grace }).code, 'CERT_EXPIRED')
+  for (const collateralGrace of [-1, 7 * DAY + 1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => verifyQuote({ ...forge(), collateralGrace }), RangeError)
+  }
+})

@@ -4,6 +4,7 @@ import { AttestError } from '../attest-error.ts'
 import { FLAGS } from './attributes.ts'
 import { CheckLog, type QuoteCheck } from './check-log.ts'
 import type { Collateral } from './collateral.ts'
+import { checkedGrace } from './collateral-grace.ts'
 import { type Findings, type VerifiedEvidence, verifyEvidence } from './evidence.ts'
 import { checkPolicy, type QuotePolicy } from './policy.ts'
 import type { TcbStatus } from './tcb-status.ts'
@@ -19,6 +20,12 @@ export interface VerifyQuoteInput {
   readonly now: Date
   /** Default: the safe one, see `QuotePolicy`. */
   readonly policy?: QuotePolicy
+  /**
+   * Milliseconds for which CRLs, TCB info and QE identity still count after their end, at most
+   * `MAX_COLLATERAL_GRACE`: for a relying party that prefers old word of revocations to none while its
+   * service is away. Certificates get none. A verdict on expired collateral says so. Default 0.
+   */
+  readonly collateralGrace?: number
 }
 
 /**
@@ -59,18 +66,19 @@ export interface QuoteResult {
 /**
  * Verifies a quote with its collateral and judges it by a policy (docs/formats/quote.md). Checks of
  * authenticity stop at the first failure; those of the policy are all made. Evidence that
- * fails is a result, not an exception; RangeError for a `now` that is no date.
+ * fails is a result, not an exception; RangeError for a `now` that is no date and for a grace out of range.
  */
 export function verifyQuote(input: VerifyQuoteInput): QuoteResult {
   const now = input.now.getTime()
   // NaN compares false with every date: each "is it expired?" would say no.
   if (Number.isNaN(now)) throw new RangeError('now is not a date')
+  const grace = checkedGrace(input.collateralGrace)
   const log = new CheckLog()
   const findings: Findings = {}
   let evidence: VerifiedEvidence
   try {
     const { quote, collateral, anchors } = input
-    evidence = verifyEvidence({ quote, collateral, anchors, now }, log, findings)
+    evidence = verifyEvidence({ quote, collateral, anchors, now, grace }, log, findings)
   } catch (error) {
     if (!(error instanceof AttestError)) throw error
     return { verified: false, accepted: false, ...describe(findings, log, error) }

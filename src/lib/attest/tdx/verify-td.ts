@@ -2,7 +2,9 @@ import { equalSecret, toHex } from '#lib/bytes'
 import { codeRow } from '#lib/errors'
 import { AttestError } from '../attest-error.ts'
 import { CheckLog, type QuoteCheck } from '../sgx/check-log.ts'
+import { checkedGrace } from '../sgx/collateral-grace.ts'
 import {
+  type EvidenceInput,
   type GenuineFindings,
   type GenuineQuote,
   requireNotRevokedTcb,
@@ -70,17 +72,19 @@ interface Findings extends GenuineFindings {
 
 /**
  * Verifies a TDX quote as `verifyQuote` does one of SGX. They are apart so that a relying party
- * of one technology never accepts the other by accident. RangeError for a `now` that is no date.
+ * of one technology never accepts the other by accident. RangeError for a `now` that is no date
+ * and for a grace out of range.
  */
 export function verifyTdQuote(input: VerifyTdQuoteInput): TdQuoteResult {
   const now = input.now.getTime()
   // NaN compares false with every date: each "is it expired?" would say no.
   if (Number.isNaN(now)) throw new RangeError('now is not a date')
+  const grace = checkedGrace(input.collateralGrace)
   const log = new CheckLog()
   const findings: Findings = {}
   let evidence: VerifiedTdEvidence
   try {
-    evidence = verifyTdEvidence(input, now, log, findings)
+    evidence = verifyTdEvidence({ ...input, now, grace }, log, findings)
   } catch (error) {
     if (!(error instanceof AttestError)) throw error
     return { verified: false, accepted: false, ...describe(findings, log, error) }
@@ -101,12 +105,10 @@ export function verifyTdQuote(input: VerifyTdQuoteInput): TdQuoteResult {
 }
 
 function verifyTdEvidence(
-  input: VerifyTdQuoteInput,
-  now: number,
+  input: EvidenceInput,
   log: CheckLog,
   findings: Findings,
 ): VerifiedTdEvidence {
-  const { collateral, anchors } = input
   const quote = log.run(
     'quote-format',
     () => parseTdQuote(input.quote),
@@ -116,7 +118,7 @@ function verifyTdEvidence(
   const unmatched = verifyGenuine(
     quote,
     { tcbInfoId: 'TDX', qeIdentityId: 'TD_QE' },
-    { quote: input.quote, collateral, anchors, now },
+    input,
     log,
     findings,
   )

@@ -2,7 +2,15 @@
 export const KBS_CODES = {
   APPRAISE_EVIDENCE: {
     meaning: 'The evidence failed a check of form, signature, certificate or revocation.',
-    next: 'see the claim named by kbs explain; for expired collateral refresh it on the node',
+    next: 'see the claim named by kbs explain',
+  },
+  APPRAISE_COLLATERAL_EXPIRED: {
+    meaning: 'The evidence is genuine as far as can be told, but its collateral has expired.',
+    next: 'refresh the collateral on the node, or the directory of kbs serve --collateral',
+  },
+  APPRAISE_REVOKED: {
+    meaning: 'A certificate of the platform, or of who vouches for it, has been revoked.',
+    next: 'do not use this platform; ask its manufacturer why it was revoked',
   },
   APPRAISE_ROOT_UNTRUSTED: {
     meaning: 'The evidence comes from a platform whose root the broker does not trust.',
