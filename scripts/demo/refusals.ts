@@ -5,6 +5,7 @@ import { flipByte } from '../../test/support/files.ts'
 import { scanForMarker } from '../../test/support/plaintext-scanner.ts'
 import { redisCommand } from '../../test/support/redis-client.ts'
 import { registryBlobs } from '../../test/support/registry-blobs.ts'
+import { sealedFiles } from '../../test/support/sealed-files.ts'
 import { type CliResult, until, type World } from '../../test/support/world.ts'
 import type { Flow } from './flow.ts'
 import type { Screen } from './screen.ts'
@@ -154,8 +155,8 @@ async function untrustedRoot({ world, screen, signal }: RefusalsOptions): Promis
 
 async function flippedByte({ world, screen, flow, signal }: RefusalsOptions): Promise<void> {
   // the last layer holds one large file that nothing has read yet; its data begins in chunk 0
-  const spool = join(world.root, 'containers', flow.containerId, 'spool')
-  flipByte(join(spool, 'layer-4.sealed'), 4096 + 8192)
+  const file = (await sealedFiles(world, flow.containerId)).at(-1) ?? ''
+  flipByte(file, 4096 + 8192)
   const reply = await redisCommand(flow.port, 'MODULE', 'LOAD', '/opt/model/weights.bin').catch(
     (error: Error) => error.message,
   )

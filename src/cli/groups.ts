@@ -11,6 +11,8 @@ const supervisor = async (): Promise<readonly Command[]> =>
   (await import('../host/supervisor/commands.ts')).commands
 const launcher = async (): Promise<readonly Command[]> =>
   (await import('../host/launcher/commands.ts')).commands
+const cache = async (): Promise<readonly Command[]> =>
+  (await import('../host/cache/commands.ts')).commands
 const install = async (): Promise<readonly Command[]> =>
   (await import('../host/install/commands.ts')).commands
 const bundle = async (): Promise<readonly Command[]> =>
@@ -35,6 +37,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
   kill: { summary: 'Send a signal to containers', load: supervisor },
   rm: { summary: 'Remove containers', load: supervisor },
   attest: { summary: 'Start an agent, attest it, print its token', load: supervisor },
+  cache: { summary: 'The sealed layers that this node keeps', load: cache },
   status: { summary: 'Show what runs and waits on this node, and its memory', load: supervisor },
   pool: { summary: 'Enclaves that are started before anybody needs them', load: supervisor },
   platform: { summary: 'The simulated platform of this node', load: launcher },

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse } from 'smol-toml'
-import type { Places, PoolSettings } from '#lib/command'
+import { type CacheSettings, type Places, type PoolSettings, parseByteSize } from '#lib/command'
 import { CodedError } from '#lib/errors'
 
 type Env = Readonly<Record<string, string | undefined>>
 
 const CONFIG_DEFAULT = '/etc/enclave-cc/config.toml'
+const CACHE_MAX_SIZE = '20G'
 const KEYS = [
   'root',
   'state',
@@ -15,6 +16,7 @@ const KEYS = [
   'kbs-ca',
   'init-data',
   'admin-token-file',
+  'cache-max-size',
   'pool-size',
   'pool-linger',
 ] as const
@@ -28,6 +30,7 @@ const VARIABLE: Readonly<Record<Key, string>> = {
   'kbs-ca': 'ENCLAVE_CC_KBS_CA',
   'init-data': 'ENCLAVE_CC_INIT_DATA',
   'admin-token-file': 'ENCLAVE_CC_ADMIN_TOKEN_FILE',
+  'cache-max-size': 'ENCLAVE_CC_CACHE_MAX_SIZE',
   'pool-size': 'ENCLAVE_CC_POOL_SIZE',
   'pool-linger': 'ENCLAVE_CC_POOL_LINGER',
 }
@@ -35,10 +38,11 @@ const VARIABLE: Readonly<Record<Key, string>> = {
 const MAX_POOL = 64
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Where things are, and how many enclaves are kept ready. */
+/** Where things are, and how many enclaves and sealed layers are kept. */
 export interface Settings {
   readonly places: Places
   readonly pool: PoolSettings
+  readonly cache: CacheSettings
 }
 
 /**
@@ -67,7 +71,11 @@ export function resolveSettings(flag: (name: string) => string | undefined, env:
     adminTokenFile: path('admin-token-file'),
   })
   const size = poolSize(value('pool-size') ?? '1')
-  return { places, pool: Object.freeze({ size, linger: linger(value('pool-linger') ?? '0s') }) }
+  return {
+    places,
+    pool: Object.freeze({ size, linger: linger(value('pool-linger') ?? '0s') }),
+    cache: Object.freeze({ maxSize: byteSize(value('cache-max-size') ?? CACHE_MAX_SIZE) }),
+  }
 }
 
 function poolSize(text: string): number {
@@ -83,6 +91,12 @@ function linger(text: string): number {
     'USAGE',
     `pool-linger ${JSON.stringify(text)}: a number and ms, s, m or h, as 10m`,
   )
+}
+
+function byteSize(text: string): number {
+  const size = parseByteSize(text)
+  if (size !== undefined) return size
+  throw new CodedError('USAGE', `cache-max-size ${JSON.stringify(text)}: a size, as 500M or 20G`)
 }
 
 function readConfig(named: string | undefined): Partial<Record<Key, string>> {

@@ -23,7 +23,7 @@ import {
   type SigningKey,
 } from '#lib/signing/sign'
 import { createHttpTransport } from '#platform/http'
-import { spoolSealer } from '../../src/enclave/agent/image/layers.ts'
+import { layerSealer } from '../../src/enclave/agent/image/layers.ts'
 import { openSimTee } from '../../src/enclave/tee/index.ts'
 import { AgentHarness, context, INIT_ENCLAVE, SIGNER } from '../support/agent-harness.ts'
 import { TestRegistry } from '../support/registry.ts'
@@ -173,7 +173,7 @@ async function agentFor(name: string, registry: TestRegistry, progress?: () => n
         transport: () => registry.transport,
         clock: { sleep: async () => {}, random: () => 0, now: Date.now },
       },
-      sealLayers: spoolSealer(spool),
+      sealLayers: layerSealer({ spool }),
       ...(progress === undefined ? {} : { progress }),
     },
   })
@@ -460,7 +460,7 @@ test('registries are reached with the time of the enclave, not of the host', asy
         },
         clock: { sleep: async () => {}, random: () => 0, now: () => 0 },
       },
-      sealLayers: spoolSealer(mkdtempSync(join(harness.dir, 'spool-'))),
+      sealLayers: layerSealer({ spool: mkdtempSync(join(harness.dir, 'spool-')) }),
     },
   })
   await started.configure()
@@ -488,7 +488,7 @@ test('causes are shown to the host on the simulated platform only, whatever it a
         transport: () => image.registry.transport,
         clock: { sleep: async () => {}, random: () => 0, now: Date.now },
       },
-      sealLayers: spoolSealer(mkdtempSync(join(harness.dir, 'spool-'))),
+      sealLayers: layerSealer({ spool: mkdtempSync(join(harness.dir, 'spool-')) }),
     },
   })
   await real.configure()

@@ -31,7 +31,14 @@ function start() {
   const caFile = '/etc/ssl/certs/ca-certificates.crt'
   const child = spawn(
     process.execPath,
-    ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', entry, spool, caFile],
+    [
+      '--disable-sigusr1',
+      '--disable-warning=ExperimentalWarning',
+      entry,
+      spool,
+      '/nonexistent',
+      caFile,
+    ],
     { stdio: [control.theirs, 'pipe', 'pipe', device.theirs, stray], env: {} },
   )
   control.closeTheirs()

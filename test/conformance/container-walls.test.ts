@@ -47,7 +47,7 @@ describe('the walls of a container', { skip: skip ?? false }, () => {
   const folder = testFolder()
   const spool = join(folder.path, 'spool')
   const tree = join(folder.path, 'tree')
-  const sealed = join(spool, 'layer.sealed')
+  let sealed: string
   let layer: HandoverLayer
   let other: HandoverLayer
 
@@ -55,6 +55,7 @@ describe('the walls of a container', { skip: skip ?? false }, () => {
     buildTree(tree)
     layer = await sealTree(tree, spool, 'layer')
     other = await sealTree(tree, spool, 'other')
+    sealed = join(spool, layer.file)
   })
   after(() => {
     folder[Symbol.dispose]()

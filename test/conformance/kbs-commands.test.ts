@@ -47,10 +47,17 @@ async function kbs(
     flag: (flag) => flags[flag] === true,
     list: (flag) => (flags[flag] ?? []) as readonly string[],
   }
-  const places = { root: '', state: '', kbsCa: undefined, initData: '', adminTokenFile: undefined }
+  const places = {
+    root: '',
+    state: '',
+    kbsCa: undefined,
+    initData: '',
+    adminTokenFile: undefined,
+  }
   const context: CommandContext = {
     places: { ...places, kbsData: world.dataDir, kbsUrl: text('kbs-url') ?? world.running.url },
     pool: { size: 0, linger: 0 },
+    cache: { maxSize: 0 },
     env: {},
     signal: new AbortController().signal,
     json: false,

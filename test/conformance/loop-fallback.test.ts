@@ -34,7 +34,8 @@ test('a kernel without EROFS from a file gets loop devices, which are gone after
   const job = join(folder.path, 'job.json')
   const { key, root, header, file } = layer
   const hex = { key: toHex(key), root: toHex(root), header: toHex(header), file }
-  const places = { base, spool: join(folder.path, 'spool'), runc: '/usr/sbin/runc' }
+  const spool = join(folder.path, 'spool')
+  const places = { base, spool, cache: spool, runc: '/usr/sbin/runc' }
   writeFileSync(job, JSON.stringify({ ...places, config, layers: [hex] }))
   const entry = join(import.meta.dirname, '../support/stack-entry.ts')
   const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', entry, job], {

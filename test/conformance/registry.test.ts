@@ -360,6 +360,7 @@ function context(): CommandContext {
       adminTokenFile: undefined,
     },
     pool: { size: 0, linger: 0 },
+    cache: { maxSize: 0 },
     env: {},
     signal: new AbortController().signal,
     json: false,

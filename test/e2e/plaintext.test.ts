@@ -91,7 +91,7 @@ test('no marker in registry, node and broker, neither while the container runs n
   const { stdout } = await world.ok(['run', '-d', '--name', 'runs', image])
   const id = stdout.trim()
   await runs(id)
-  assert.ok(filesBelow(join(world.root, 'containers', id, 'spool')).length >= 2, 'layers are there')
+  assert.ok(filesBelow(join(world.root, 'layers')).length >= 4, 'layers and records are there')
   const running = scanForMarker(places(), MARKER)
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
@@ -103,7 +103,7 @@ test('no marker in registry, node and broker, neither while the container runs n
   const removed = scanForMarker(places(), MARKER)
   assert.deepEqual([running, stopped, removed], [[], [], []])
   assert.deepEqual(mounts, [], 'the root filesystem is no mount of the host')
-  assert.deepEqual(spool, [], 'ciphertext of an ended container is gone')
+  assert.deepEqual(spool, [], 'what was of this container alone is gone')
 })
 
 test('no key and no token in the registry, on the node or in a log', async () => {
@@ -139,7 +139,7 @@ test('no key and no token in the registry, on the node or in a log', async () =>
     world.kbsData,
     told,
   ]
-  assert.ok(searched.some((file) => file.includes(join('containers', id, 'spool'))))
+  assert.ok(searched.some((file) => file.startsWith(join(world.root, 'layers'))))
   const found: string[] = []
   for (const [name, secret] of Object.entries(secrets)) {
     for (const form of forms(secret)) {

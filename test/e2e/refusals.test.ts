@@ -10,6 +10,7 @@ import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { asked, auditLength, explained, refused } from '../support/refused.ts'
 import { registryBlobs } from '../support/registry-blobs.ts'
+import { sealedFiles } from '../support/sealed-files.ts'
 import { World } from '../support/world.ts'
 
 const KEK = 'kbs:///acme/image-kek/test'
@@ -347,7 +348,8 @@ test('a sealed layer that is changed while the container runs ends it', async (t
       const { stdout } = await world.ok(['run', '-d', reference])
       const id = stdout.trim()
       try {
-        attack(join(world.root, 'containers', id, 'spool/layer-1.sealed'))
+        const [, file = ''] = await sealedFiles(world, id)
+        attack(file)
         await world.ok(['kill', '-s', 'USR1', id])
         const waited = await world.cli(['wait', id], { signal: AbortSignal.timeout(30_000) })
         assert.equal(waited.stdout.trim(), '137', 'ended by KILL')

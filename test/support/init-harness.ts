@@ -17,7 +17,7 @@ import { createResponder, type HandoverLayer, reportForm } from '#lib/handover'
 import { encodeLaunchConfig, type LaunchConfig } from '#lib/launch'
 import { spoolLayer, unpackLayer } from '#lib/layer'
 import { type EnclaveManifest, manifestBytes } from '#lib/manifest'
-import { createSealer, type SealedSink } from '#lib/sealed'
+import { cachedLayerFile, createSealer, layerPlace, type SealedSink } from '#lib/sealed'
 import { createTtrpcClient } from '#lib/ttrpc'
 import { socketPair } from '#platform/socket-pair'
 import { type InitClient, initClient } from '#protocol/agent'
@@ -26,16 +26,23 @@ import { openPlatform } from '../../src/host/launcher/sim/index.ts'
 
 const INIT_DATA = utf8('version = "0.1.0"\n')
 
-/** Makes an EROFS image of `tree` with mkfs.erofs and seals it as `NAME.sealed` in `spool`. */
+/** A name that init takes for a sealed layer: that of the test where it is one. */
+function layerFile(name: string): string {
+  const file = `${name}.sealed`
+  if (layerPlace(file) !== undefined) return file
+  return cachedLayerFile(createHash('sha256').update(name).digest().subarray(0, 16))
+}
+
+/** Makes an EROFS image of `tree` with mkfs.erofs and seals it in `spool`. */
 export async function sealTree(tree: string, spool: string, name: string): Promise<HandoverLayer> {
   const image = join(spool, `${name}.erofs`)
   execFileSync('mkfs.erofs', ['-Enoinline_data', image, tree], { stdio: 'ignore' })
-  const fd = openSync(join(spool, `${name}.sealed`), 'wx', 0o600)
+  const fd = openSync(join(spool, layerFile(name)), 'wx', 0o600)
   try {
     const sealer = createSealer({ sink: sinkOf(fd) })
     await sealer.append(readFileSync(image))
     const { key, root, encodedHeader } = await sealer.finish()
-    return { key, root, header: encodedHeader, file: `${name}.sealed` }
+    return { key, root, header: encodedHeader, file: layerFile(name) }
   } finally {
     closeSync(fd)
     rmSync(image)
@@ -70,7 +77,7 @@ export async function sealLayer(tree: string, spool: string, name: string): Prom
     },
     cipher: undefined,
   })
-  const file = openSync(join(spool, `${name}.sealed`), 'wx', 0o600)
+  const file = openSync(join(spool, layerFile(name)), 'wx', 0o600)
   try {
     const { key, root, encodedHeader } = await unpackLayer({
       spooled,
@@ -78,7 +85,7 @@ export async function sealLayer(tree: string, spool: string, name: string): Prom
       diffId,
       sink: sinkOf(file),
     })
-    return { key, root, header: encodedHeader, file: `${name}.sealed` }
+    return { key, root, header: encodedHeader, file: layerFile(name) }
   } finally {
     closeSync(file)
   }

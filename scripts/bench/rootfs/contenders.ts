@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createReadStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HandoverLayer } from '#lib/handover'
-import { spoolSealer } from '../../../src/enclave/agent/image/layers.ts'
+import { layerSealer } from '../../../src/enclave/agent/image/layers.ts'
 import { launchOf, startInit } from '../../../test/support/init-harness.ts'
 import { until } from '../../../test/support/world.ts'
 import type { TreeArchive } from './tree.ts'
@@ -49,8 +49,9 @@ async function seal(spool: string, tree: TreeArchive): Promise<HandoverLayer[]> 
   }
   const layer = { descriptor, diffId: tree.digest, opened: undefined }
   return [
-    ...(await spoolSealer(spool)([layer], {
+    ...(await layerSealer({ spool })([layer], {
       client: { blob: () => createReadStream(tree.path, { highWaterMark: 2 ** 18 }) },
+      initDataDigest: new Uint8Array(32),
       signal: new AbortController().signal,
       onProgress: () => {},
     })),

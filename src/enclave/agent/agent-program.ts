@@ -12,7 +12,7 @@ import { agentService, toStatus } from '#protocol/agent'
 import { openSimTee } from '../tee/index.ts'
 import { type AgentEnvironment, createAgent } from './agent.ts'
 import type { RegistryNetwork } from './image/image-source.ts'
-import { spoolSealer } from './image/layers.ts'
+import { layerSealer } from './image/layers.ts'
 
 const CONTROL = 0
 const DEVICE = 3
@@ -24,6 +24,8 @@ const MAX_CALLS = 16
 export interface AgentProgramOptions {
   /** Directory on a disk of the host; only ciphertext goes there. */
   readonly spool: string
+  /** Directory of sealed layers that the node keeps for all pods; empty and not writable where it keeps none. */
+  readonly cache: string
   /** PEM file of the measured CA list. */
   readonly caFile: string
 }
@@ -61,7 +63,7 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
 }
 
 function environmentOf(
-  { spool, caFile }: AgentProgramOptions,
+  { spool, cache, caFile }: AgentProgramOptions,
   tee: AgentEnvironment['tee'],
 ): AgentEnvironment {
   return {
@@ -77,7 +79,7 @@ function environmentOf(
         now: Date.now,
       },
     },
-    sealLayers: spoolSealer(spool),
+    sealLayers: layerSealer({ spool, cache, sealingKey: tee.sealingKey }),
     platform: { os: 'linux', architecture: ociArchitecture(process.arch) },
     progress: () => performance.now(),
     log,

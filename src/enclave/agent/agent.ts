@@ -197,6 +197,7 @@ class AgentProgram implements Agent {
         {
           broker,
           initData: configuration.initData,
+          initDataDigest: configuration.initDataDigest,
           network: registryNetwork,
           now: () => clock.now(),
           progress: this.#progress,

@@ -30,8 +30,10 @@ export interface ContainerOptions {
   readonly runc: string
   /** Directory that gets a private tmpfs with all of the container's mounts; made if missing. */
   readonly base: string
-  /** Directory of the sealed layers. */
+  /** Directory of the sealed layers of this pod alone. */
   readonly spool: string
+  /** Directory of those that the node keeps for all pods. */
+  readonly cache: string
   /** Keys and roots, base layer first; the keys are wiped when they are no longer needed. */
   readonly layers: readonly HandoverLayer[]
   readonly config: LaunchConfig
@@ -190,7 +192,7 @@ class RunningContainer implements Container {
   }
 
   async #mount(): Promise<Rootfs> {
-    const { mounts, base, pool, spool, layers, config } = this.#options
+    const { mounts, base, pool, spool, cache, layers, config } = this.#options
     const names = layers.map(({ file }) => file)
     if (JSON.stringify(names) !== JSON.stringify(config.layers.map(({ file }) => file))) {
       throw new InitError(
@@ -198,7 +200,7 @@ class RunningContainer implements Container {
         'mounting: the launch names other layers than keys',
       )
     }
-    const files = openLayers(spool, layers)
+    const files = openLayers({ spool, cache }, layers)
     return mountRootfs({
       mounts,
       base,

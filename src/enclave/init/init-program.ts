@@ -56,8 +56,10 @@ export interface InitProgramOptions {
   readonly runc: string
   /** Directory of this container's mounts. */
   readonly base: string
-  /** Directory of the sealed layers. */
+  /** Directory of the sealed layers of this pod alone. */
   readonly spool: string
+  /** Directory of those that the node keeps for all pods. */
+  readonly cache: string
 }
 
 /**

@@ -7,4 +7,5 @@ void initProgram({
   runc: '/usr/sbin/runc',
   base: '/run/init',
   spool: '/spool',
+  cache: '/layers',
 })

@@ -5,23 +5,29 @@ import type { HandoverLayer } from '#lib/handover'
 import {
   HEADER_BLOCK,
   headerBlock,
+  type LayerPlace,
+  layerPlace,
   openSealed,
   parseHeader,
   SealedError,
   sealedLayout,
 } from '#lib/sealed'
+import { tryLockOpenFile } from '#platform/lock'
 import type { SealedFile } from './sealed-file.ts'
 
+/** Directories that the host fills, by the place that a file's name belongs to. */
+export type LayerPlaces = Readonly<Record<LayerPlace, string>>
+
 /**
- * Opens the sealed layers in the spool, base first: header and tag table of each are proven against
+ * Opens the sealed layers, base first: header and tag table of each are proven against
  * the root that the agent handed over, before anything is mounted (docs/formats/sealed-layer.md). Throws
  * SealedError; nothing stays open then.
  */
-export function openLayers(spool: string, layers: readonly HandoverLayer[]): SealedFile[] {
+export function openLayers(places: LayerPlaces, layers: readonly HandoverLayer[]): SealedFile[] {
   const opened: SealedFile[] = []
   try {
     layers.forEach((layer, i) => {
-      opened.push(openLayer(join(spool, layer.file), layer, `l${i}`))
+      opened.push(openLayer(places, layer, `l${i}`))
     })
     return opened
   } catch (error) {
@@ -45,10 +51,16 @@ function closeAlways(fd: number): void {
   }
 }
 
-function openLayer(path: string, layer: HandoverLayer, name: string): SealedFile {
-  // The host filled the spool: a link or a device instead of a file is its doing.
+function openLayer(places: LayerPlaces, layer: HandoverLayer, name: string): SealedFile {
+  const place = layerPlace(layer.file)
+  if (place === undefined) throw mismatch(name, 'it has no name of ours')
+  const path = join(places[place], layer.file)
+  // The host filled the directory: a link or a device instead of a file is its doing.
   const fd = openPlain(path, name)
   try {
+    // Tells a well-meaning host that the file is in use; the agent's lock has kept it until now. What the
+    // host removes all the same stays readable here.
+    if (place === 'cache') tryLockOpenFile(fd, path, 'shared')
     const stat = fstatSync(fd)
     if (!stat.isFile()) throw mismatch(name, 'it is not a regular file')
     // The agent's header decides; that of the file has to be the same.

@@ -28,7 +28,7 @@ const sealer = createSealer({
 await sealer.append(plain)
 const { key, root, header, encodedHeader } = await sealer.finish()
 const layer = () => ({ key: key.slice(), root, header: encodedHeader, file: 'layer-0.sealed' })
-const [opened] = openLayers(folder, [layer()])
+const [opened] = openLayers({ spool: folder, cache: folder }, [layer()])
 assert.ok(opened)
 const file = opened
 const opener = createOpensslOpener(key, header.fileId)
@@ -79,7 +79,8 @@ test('a bad chunk fails every read that touches it, names it, leaves no plaintex
 test('openLayers() refuses a changed header, table, root, length, and what is no plain file', () => {
   const { tagsOffset, fileLength } = sealedLayout(header)
   const refused = (what: string, change: Partial<ReturnType<typeof layer>> = {}): void => {
-    const open = (): unknown => openLayers(folder, [{ ...layer(), ...change }])
+    const open = (): unknown =>
+      openLayers({ spool: folder, cache: folder }, [{ ...layer(), ...change }])
     assert.throws(open, { code: /^SEALED_(MISMATCH|FORMAT)$/ }, what)
   }
   for (const offset of [3, 30, 4000, tagsOffset, fileLength - 1]) {
@@ -92,7 +93,7 @@ test('openLayers() refuses a changed header, table, root, length, and what is no
   writeSync(fd, new Uint8Array(1), 0, 1, fileLength)
   refused('longer')
   ftruncateSync(fd, fileLength)
-  closeLayers(openLayers(folder, [layer()]))
+  closeLayers(openLayers({ spool: folder, cache: folder }, [layer()]))
 })
 
 test('a file that was cut after it was opened fails instead of giving zeros', () => {

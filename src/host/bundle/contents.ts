@@ -29,7 +29,7 @@ export interface ContentSources {
 const RUNC = '/usr/sbin/runc'
 const CA_LIST = '/etc/ssl/certs/ca-certificates.crt'
 const MERGED = ['bin', 'sbin', 'lib', 'lib64']
-const MOUNT_POINTS = ['proc', 'sys', 'dev', 'run', 'tmp', 'spool']
+const MOUNT_POINTS = ['proc', 'sys', 'dev', 'run', 'tmp', 'spool', 'layers']
 
 /**
  * Everything the enclaves execute or load, parents before children, in a fixed order: the same

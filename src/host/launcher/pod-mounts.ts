@@ -6,10 +6,11 @@ const { bind, rec, nosuid, nodev, noexec } = MOUNT_FLAGS
 
 /**
  * Mounts what the enclaves of one pod see beside the bundle image: kernel interfaces, a private tmpfs,
- * the pod's spool of ciphertext, and name resolution of the host. Call it in a private mount
+ * the pod's spool of ciphertext, the sealed layers that the node keeps for all pods (where it keeps any),
+ * and name resolution of the host. Call it in a private mount
  * namespace: the mounts end with it. Throws SystemError.
  */
-export function mountPod(root: string, spool: string): void {
+export function mountPod(root: string, spool: string, layers: string | undefined): void {
   const at = (path: string): string => join(root, path)
   const bound = (source: string, path: string, flags: number = bind): void =>
     linuxMounts.mount({ source, target: at(path), type: 'none', flags })
@@ -35,6 +36,7 @@ export function mountPod(root: string, spool: string): void {
     data: 'mode=0700',
   })
   bound(spool, '/spool')
+  if (layers !== undefined) bound(layers, '/layers')
   for (const file of ['/etc/resolv.conf', '/etc/hosts']) {
     if (existsSync(file)) bound(file, file)
   }

@@ -20,7 +20,14 @@ test('parsePrepared() keeps what belongs into a record, and refuses what would d
     { decisionIds: Array.from({ length: 65 }, () => 'x') },
     { decisionIds: ['x'.repeat(129)] },
     { layers: [{ digest: DIGEST }] },
-    { layers: Array.from({ length: 128 }, () => ({ digest: DIGEST, cached: false })) },
+    { layers: [{ digest: DIGEST, cached: true, file: '../x.sealed' }] },
+    {
+      layers: Array.from({ length: 128 }, () => ({
+        digest: DIGEST,
+        cached: false,
+        file: 'layer-0.sealed',
+      })),
+    },
   ]) {
     assert.throws(() => parsePrepared(json({ ...answer, ...wrong })), /Prepare/)
   }

@@ -1,5 +1,5 @@
 import { array, boolean, integer, object, optional, parseJson, string, strings } from '#lib/json'
-import type { WaitReply } from '#protocol/agent'
+import type { PreparedLayer, WaitReply } from '#protocol/agent'
 
 // What enclaves answer, read by their host. An enclave may be anything: an edited bundle is refused by
 // the broker, not by this node. So nothing of it enters a record, a log or a terminal unchecked.
@@ -8,7 +8,7 @@ import type { WaitReply } from '#protocol/agent'
 export interface Prepared {
   readonly manifestDigest: string
   readonly decisionIds: readonly string[]
-  readonly layers: readonly { readonly digest: string; readonly cached: boolean }[]
+  readonly layers: readonly PreparedLayer[]
 }
 
 /** A step of the agent's work. */
@@ -29,6 +29,7 @@ export interface ContainerEnd {
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/
+const FILE = /^[a-z0-9][a-z0-9-]*\.sealed$/
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/
 const MAX_LAYERS = 127
 const MAX_TEXT = 500
@@ -45,6 +46,7 @@ export function parsePrepared(json: Uint8Array): Prepared {
       return {
         digest: string(layer.digest, 'Prepare.layers.digest', { max: 256 }),
         cached: boolean(layer.cached, 'Prepare.layers.cached'),
+        file: string(layer.file, 'Prepare.layers.file', { max: 64, pattern: FILE }),
       }
     }),
   }

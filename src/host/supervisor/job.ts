@@ -5,6 +5,8 @@ import type { ContainerRecord } from './record.ts'
 export interface JobBase {
   readonly root: string
   readonly state: string
+  /** Bytes that the node keeps of sealed layers; 0: none. */
+  readonly cacheMaxSize: number
   /** Root of the mounted bundle image. */
   readonly bundleRoot: string
   /** Its folder below `STATE/bundles`, to give the mount up at the end. */
@@ -18,7 +20,7 @@ export interface JobBase {
 }
 
 /** What a pod is opened with. */
-export type PodJob = Pick<JobBase, 'root' | 'bundle' | 'bundleRoot' | 'initData'>
+export type PodJob = Pick<JobBase, 'root' | 'bundle' | 'bundleRoot' | 'initData' | 'cacheMaxSize'>
 
 /** Run one container. */
 export interface RunJob extends JobBase {

@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromBase64 } from '#lib/bytes'
 import type { AgentClient, InitClient } from '#protocol/agent'
+import { layersFolder } from '../cache/layer-store.ts'
 import { readBundle } from '../launcher/signed-bundle.ts'
 import type { PodJob } from './job.ts'
 import type { OutputStream } from './log-file.ts'
@@ -46,6 +47,7 @@ export async function openPod(job: PodJob, folder: string, logFd: number): Promi
     bundle: readBundle(job.bundle),
     bundleRoot: job.bundleRoot,
     spool: join(folder, SPOOL),
+    layers: job.cacheMaxSize > 0 ? layersFolder(job.root) : undefined,
     initData: fromBase64(job.initData, 'init-data'),
     logFd,
   })

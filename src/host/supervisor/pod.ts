@@ -16,6 +16,8 @@ export interface PodOptions {
   readonly bundleRoot: string
   /** Folder that becomes `/spool`. */
   readonly spool: string
+  /** Folder that becomes `/layers`; undefined: the node keeps no layers. */
+  readonly layers: string | undefined
   readonly initData: Uint8Array
   /** Descriptor for what the enclaves themselves say. */
   readonly logFd: number
@@ -44,7 +46,7 @@ export class Pod implements AsyncDisposable {
   }
 
   static async open(options: PodOptions): Promise<Pod> {
-    mountPod(options.bundleRoot, options.spool)
+    mountPod(options.bundleRoot, options.spool, options.layers)
     return new Pod(options, await openPlatform(options.platformDir))
   }
 

@@ -29,7 +29,12 @@ export interface ContainerRecord {
   /** Hex; of the agent. */
   readonly mrEnclave: string
   readonly decisionIds: readonly string[]
-  readonly layers: readonly { readonly digest: string; readonly cached: boolean }[]
+  readonly layers: readonly {
+    readonly digest: string
+    readonly cached: boolean
+    /** Name of its sealed file; unknown in records of earlier versions. */
+    readonly file?: string
+  }[]
   /** Process ids; 0 where there is none. */
   readonly pid: number
   readonly agentPid: number
@@ -86,7 +91,14 @@ export function parseRecord(bytes: Uint8Array): ContainerRecord {
     decisionIds: strings(r.decisionIds, 'record.decisionIds'),
     layers: layers.map((layer) => {
       const l = object(layer, 'record.layers')
-      return { digest: string(l.digest, 'digest'), cached: boolean(l.cached, 'cached') }
+      return {
+        digest: string(l.digest, 'digest'),
+        cached: boolean(l.cached, 'cached'),
+        ...present(
+          'file',
+          optional(l.file, (value) => string(value, 'file')),
+        ),
+      }
     }),
     pid: count('pid'),
     agentPid: count('agentPid'),

@@ -1,7 +1,9 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
+import { isCoded } from '#lib/errors'
 import type { AgentClient, InitClient } from '#protocol/agent'
+import { LayerStore } from '../cache/layer-store.ts'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
@@ -52,6 +54,8 @@ export async function runContainer(
     return life.record
   } catch (error) {
     exitCode = exitCodeOf(error)
+    // The next start shall find room: what the node keeps for later is the first to go.
+    trimLayers(job, isCoded(error) && error.code === 'DISK_FULL' ? 0 : job.cacheMaxSize)
     throw error
   } finally {
     await clearCgroup(`${CGROUP_PARENT}/${id}`)
@@ -61,6 +65,26 @@ export async function runContainer(
     // who stopped it or waited for it is answered now: all of it is gone, its name is free
     life.leave(exitCode)
     await control?.close()
+  }
+}
+
+/** What was found to be damaged shall not be offered to the next pod again. */
+function forgetDamaged(job: RunJob, { layers }: Prepared, code: string | undefined): void {
+  if (code !== 'ROOTFS_TAMPERED' && code !== 'SEALED_MISMATCH') return
+  withLayers(job, (store) => store.forget(layers.map(({ file }) => file)))
+}
+
+/** After a preparation the node may hold more layers than it shall. */
+function trimLayers(job: RunJob, maxSize: number): void {
+  withLayers(job, (store) => store.trim(maxSize))
+}
+
+// No container fails because of what is kept for others.
+function withLayers(job: RunJob, work: (store: LayerStore) => void): void {
+  try {
+    work(new LayerStore(job.root))
+  } catch (error) {
+    process.stderr.write(`clearing the layer cache: ${String(error)}\n`)
   }
 }
 
@@ -87,7 +111,8 @@ async function runToEnd(
     // program has ended is at most what the pipes hold.
     await cancellable(sent, life.over).catch(() => {})
   })
-  const step = (name: string): void => void channel.send({ event: 'progress', step: name })
+  const step = (name: string, text?: string): void =>
+    void channel.send({ event: 'progress', step: name, ...(text === undefined ? {} : { text }) })
 
   step('enclaves')
   const { agent, init } = await cancellable(pod.enclaves, life.signal)
@@ -96,10 +121,16 @@ async function runToEnd(
     prepare(job, agent, channel, life.signal),
     life.signal,
   )
+  const cached = prepared.layers.filter((layer) => layer.cached).length
+  if (cached > 0) step('layer', `${cached} of ${prepared.layers.length} were on this node`)
   step('handover')
   await cancellable(relayHandover(agent.calls, init.calls, launchId), life.signal)
   step('start')
-  const { pid } = await cancellable(startProgram(init), life.signal)
+  const starting = cancellable(startProgram(init), life.signal)
+  const { pid } = await starting.catch((error: unknown) => {
+    if (isCoded(error)) forgetDamaged(job, prepared, error.code)
+    throw error
+  })
   life.run(
     {
       kill: async (signal, all) => void (await init.calls.kill({ signal, all })),
@@ -114,9 +145,11 @@ async function runToEnd(
   )
   void channel.send({ event: 'started', record: life.record })
   keeper.begin()
+  trimLayers(job, job.cacheMaxSize)
 
   const end = await waitForEnd(agent, init)
   life.end()
+  forgetDamaged(job, prepared, end.code)
   await endInit(init)
   // what an init that was killed left running holds the output open
   await clearCgroup(`${CGROUP_PARENT}/${id}`)
@@ -178,6 +211,8 @@ async function followProgress(
       if (last === after) return
       after = last
       for (const step of steps) {
+        // More may be said of the last step than its agent knows.
+        if (step.step === 'ready') continue
         await cancellable(channel.send({ event: 'progress', ...step }), signal)
       }
     } catch {

@@ -7,6 +7,7 @@ import { CodedError } from '#lib/errors'
 import type { JsonValue } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
 import { socketPair } from '#platform/socket-pair'
+import { LayerStore } from '../cache/layer-store.ts'
 import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import { channelLines } from './channel.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
@@ -42,6 +43,7 @@ export function openInputs(
 ): JobInputs {
   if (process.getuid?.() !== 0) throw new CodedError('ROOT_REQUIRED', 'this command needs root')
   const { root, state } = context.places
+  const cacheMaxSize = context.cache.maxSize
   const file = options.initData ?? context.places.initData
   let initData: Uint8Array
   try {
@@ -51,6 +53,7 @@ export function openInputs(
   }
   mkdirSync(root, { recursive: true, mode: 0o700 })
   mkdirSync(state, { recursive: true, mode: 0o700 })
+  if (cacheMaxSize > 0) new LayerStore(root).create()
   // the supervisor reads it too, from another directory
   const bundleDir = resolve(options.bundle ?? join(root, 'bundles', 'default'))
   const bundle = holdBundle(bundleDir, { root, state })
@@ -60,6 +63,7 @@ export function openInputs(
     base: {
       root,
       state,
+      cacheMaxSize,
       bundleRoot: bundle.root,
       bundleDir: bundle.base,
       initData: toBase64(initData),

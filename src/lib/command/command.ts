@@ -59,6 +59,12 @@ export interface Places {
   readonly adminTokenFile: string | undefined
 }
 
+/** What this node keeps of sealed layers (docs/formats/cache-record.md). */
+export interface CacheSettings {
+  /** Bytes; 0: none at all. */
+  readonly maxSize: number
+}
+
 /** How many enclaves this node keeps ready (docs/pool.md). */
 export interface PoolSettings {
   /** Spares for each kind of pod; 0 switches the pool off. */
@@ -71,6 +77,7 @@ export interface PoolSettings {
 export interface CommandContext {
   readonly places: Places
   readonly pool: PoolSettings
+  readonly cache: CacheSettings
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by SIGINT and SIGTERM; commands clean up and throw `signal.reason`. */
   readonly signal: AbortSignal

@@ -1,4 +1,6 @@
+export { formatByteSize, parseByteSize } from './byte-size.ts'
 export type {
+  CacheSettings,
   Command,
   CommandContext,
   CommandInput,

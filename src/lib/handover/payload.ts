@@ -1,4 +1,5 @@
 import { FormatError, fromUtf8, Reader, utf8, Writer } from '#lib/bytes'
+import { layerPlace } from '#lib/sealed'
 import { LAUNCH_ID_LENGTH } from './message.ts'
 
 /** What init needs to open one sealed layer (own-protocols 4). */
@@ -9,7 +10,7 @@ export interface HandoverLayer {
   readonly root: Uint8Array
   /** H, the header of the sealed file. */
   readonly header: Uint8Array
-  /** Name of the sealed file in the spool directory. */
+  /** Name of the sealed file, in the pod's spool or in the node's cache (`layerPlace`). */
   readonly file: string
 }
 
@@ -30,8 +31,6 @@ const MAX_LAYERS = 256
 const MAX_HEADER = 4096
 const MAX_CONFIG = 2 * 1024 * 1024
 const MAX_SCRATCH = 4096
-// A name, never a path: init opens it below the spool directory that the host filled.
-const FILE = /^[a-z0-9][a-z0-9.-]{0,127}$/
 
 /** launchId ‖ u32 n ‖ n × (K ‖ root ‖ e(H) ‖ e(file)) ‖ e(config) ‖ e(scratch). The caller wipes the result. */
 export function encodePayload(
@@ -78,7 +77,9 @@ export function wipePayload(payload: HandoverPayload): void {
 function fileName(r: Reader): string {
   const at = r.offset
   const name = fromUtf8(r.lengthPrefixed('layer file', 128), 'layer file')
-  if (!FILE.test(name)) throw new FormatError('FORMAT_INVALID', 'layer file', at, 'is not a name')
+  if (layerPlace(name) === undefined) {
+    throw new FormatError('FORMAT_INVALID', 'layer file', at, 'is not a name')
+  }
   return name
 }
 

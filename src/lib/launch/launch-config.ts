@@ -10,6 +10,7 @@ import {
   string,
   strings,
 } from '#lib/json'
+import { layerPlace } from '#lib/sealed'
 import { isCleanPath } from './never-grantable.ts'
 import { parseResources, type Resources } from './resources.ts'
 import { signalNumber } from './signals.ts'
@@ -46,7 +47,7 @@ export interface LaunchConfig {
   readonly resolvConf: string
   readonly cgroupsPath: string
   readonly resources: Resources
-  /** Names in the spool, base layer first. */
+  /** Names of the sealed layers, in spool or cache, base layer first. */
   readonly layers: readonly { readonly file: string }[]
 }
 
@@ -61,7 +62,6 @@ export const HOSTNAME: RegExp = /^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$/
 /** Pattern of a cgroup path; `..` is refused beside it. */
 export const CGROUP_PATH: RegExp = /^\/?[A-Za-z0-9_.:@-]+(\/[A-Za-z0-9_.:@-]+){0,31}$/
 
-const FILE = /^[a-z0-9][a-z0-9.-]{0,127}$/
 const NO_NUL = /^[^\0]*$/
 const ENV = /^[^=\0]+=[^\0]*$/
 const MEMBERS = [
@@ -132,9 +132,15 @@ export function parseLaunchConfig(bytes: Uint8Array): LaunchConfig {
     resources: parseResources(found.resources, 'launch.resources'),
     layers: array(found.layers, 'launch.layers', MAX_LAYERS).map((v, i) => {
       const layer = object(v, `launch.layers[${i}]`, ['file'])
-      return { file: string(layer.file, `launch.layers[${i}].file`, { pattern: FILE }) }
+      return { file: layerFile(layer.file, `launch.layers[${i}].file`) }
     }),
   }
+}
+
+function layerFile(value: unknown, name: string): string {
+  const found = string(value, name, { max: 64 })
+  if (layerPlace(found) === undefined) oneOf(found, name, ['a name of a sealed layer'])
+  return found
 }
 
 function path(value: unknown, name: string): string {

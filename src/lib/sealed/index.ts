@@ -9,6 +9,8 @@ export {
   parseHeader,
   SEALED_VERSION,
 } from './header.ts'
+export type { LayerPlace } from './layer-file.ts'
+export { cachedLayerFile, layerPlace, spooledLayerFile } from './layer-file.ts'
 export type { ChunkSpan, SealedLayout } from './layout.ts'
 export {
   CHUNK_SIZE,
@@ -23,7 +25,8 @@ export {
 } from './layout.ts'
 export type { OpenOptions, SealedImage, SealedSource } from './opener.ts'
 export { openSealed, readSealed } from './opener.ts'
-export { sealedRoot } from './root.ts'
+export type { RootHash } from './root.ts'
+export { rootHash, sealedRoot } from './root.ts'
 export type { SealedCode } from './sealed-error.ts'
 export { SealedError } from './sealed-error.ts'
 export type { SealedSecrets, SealedSink, Sealer, SealerOptions } from './sealer.ts'

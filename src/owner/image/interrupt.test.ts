@@ -35,6 +35,7 @@ async function interrupted(
       adminTokenFile: undefined,
     },
     pool: { size: 0, linger: 0 },
+    cache: { maxSize: 0 },
     env: { HOME: dir },
     signal: controller.signal,
     json: false,

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs'
 import { check, errno, errnoName, libc } from '#platform/ffi'
 
 const LOCK_SH = 1
@@ -45,9 +45,20 @@ export function tryLockFile(path: string, kind: LockKind): FileLock | undefined 
   }
 }
 
+/**
+ * Takes an advisory lock on the open file `fd`, without waiting. False where somebody else holds a lock
+ * against it, where the filesystem has none, and where `path` does not lead to this file any more: who
+ * removes a file holds it exclusively meanwhile. The lock ends with the descriptor.
+ */
+export function tryLockOpenFile(fd: number, path: string, kind: LockKind): boolean {
+  // Safe: integers only.
+  const locked = libc.flock(fd, (kind === 'shared' ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0
+  return locked && isStill(path, fd)
+}
+
 // Between open and lock the file may have been removed by the holder before.
 function isStill(path: string, fd: number): boolean {
-  const [now, mine] = [statSync(path, { throwIfNoEntry: false }), fstatSync(fd)]
+  const [now, mine] = [lstatSync(path, { throwIfNoEntry: false }), fstatSync(fd)]
   return now !== undefined && now.ino === mine.ino && now.dev === mine.dev
 }
 

@@ -1,2 +1,2 @@
 export type { FileLock, LockKind } from './file-lock.ts'
-export { lockFile, tryLockFile } from './file-lock.ts'
+export { lockFile, tryLockFile, tryLockOpenFile } from './file-lock.ts'

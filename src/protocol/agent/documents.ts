@@ -13,6 +13,15 @@ export interface AttestResult {
   readonly quote?: string
 }
 
+/** A layer of a prepared image. */
+export interface PreparedLayer {
+  readonly digest: string
+  /** Nothing was fetched: the node had it sealed already. */
+  readonly cached: boolean
+  /** Name of its sealed file, in the pod's spool or in the node's cache. */
+  readonly file: string
+}
+
 /** Answer of Prepare, beside the launch id. */
 export interface PrepareResult {
   /** `sha256:…` of the image's manifest, as verified. */
@@ -21,7 +30,7 @@ export interface PrepareResult {
   readonly reference: string
   /** The broker's ids of the decisions taken. */
   readonly decisionIds: readonly string[]
-  readonly layers: readonly { readonly digest: string; readonly cached: boolean }[]
+  readonly layers: readonly PreparedLayer[]
   /** Whether the host may see the container's output. */
   readonly stdio: 'plain' | 'drop'
 }

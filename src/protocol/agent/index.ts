@@ -1,4 +1,4 @@
-export type { AttestResult, PrepareResult, ProgressEvent } from './documents.ts'
+export type { AttestResult, PreparedLayer, PrepareResult, ProgressEvent } from './documents.ts'
 export type {
   AttestRequest,
   BeginRequest,

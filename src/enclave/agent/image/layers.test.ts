@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Descriptor, digestOf, MEDIA_TYPES } from '#lib/oci'
 import { tarArchive, tarEntry } from '../../../../test/support/tar-builder.ts'
-import { type SourceLayer, spoolSealer } from './layers.ts'
+import { layerSealer, type SourceLayer } from './layers.ts'
 import { SpoolFile } from './spool.ts'
 
 function folder(): Disposable & { readonly path: string } {
@@ -27,13 +27,15 @@ function image(...tars: readonly Uint8Array[]) {
 }
 
 const tar = (name: string) => tarArchive(tarEntry({ name, data: name }))
+const initDataDigest = new Uint8Array(32)
 const never = new AbortController().signal
 
 test('layers keep their order, whichever is done first, and progress ends at the total', async () => {
   using spool = folder()
   const { layers, client } = image(tar('a'), tar('b'), tar('c'), tar('d'))
   const progress: number[] = []
-  const sealed = await spoolSealer(spool.path)(layers, {
+  const sealed = await layerSealer({ spool: spool.path })(layers, {
+    initDataDigest,
     client,
     signal: never,
     onProgress: (done, total) => progress.push(done / total),
@@ -59,7 +61,12 @@ test('one bad layer ends the others, and no file or key stays', async () => {
   const bad = layers.map((layer, i) =>
     i === 1 ? { ...layer, diffId: `sha256:${'1'.repeat(64)}` } : layer,
   )
-  const sealing = spoolSealer(spool.path)(bad, { client, signal: never, onProgress: () => {} })
+  const sealing = layerSealer({ spool: spool.path })(bad, {
+    client,
+    initDataDigest,
+    signal: never,
+    onProgress: () => {},
+  })
   await assert.rejects(sealing, { code: 'LAYER_DIFF_ID_MISMATCH' })
   assert.deepEqual(readdirSync(spool.path), [])
 })

@@ -18,6 +18,7 @@ import {
 } from '#lib/oci'
 import { type ImageFacts, LAUNCH_DEFAULT } from '#lib/policy'
 import { type AuthFile, parseAuthFile } from '#lib/registry'
+import { spooledLayerFile } from '#lib/sealed'
 import { type ImagePolicy, type ImagePolicyResult, parsePolicy } from '#lib/signing'
 import type { PrepareResult } from '#protocol/agent'
 import { AgentError } from '../agent-error.ts'
@@ -33,7 +34,7 @@ import {
   type LaunchSubject,
 } from './launch-decision.ts'
 import { LayerKeys } from './layer-keys.ts'
-import { type SealedLayer, type SealLayers, type SourceLayer, sealedName } from './layers.ts'
+import type { SealedLayer, SealLayers, SourceLayer } from './layers.ts'
 import { NO_REGISTRIES, parseRegistries, type Registries } from './registries.ts'
 import { judgeSignatures } from './signatures.ts'
 
@@ -49,6 +50,8 @@ export interface PrepareInput {
 export interface PrepareContext {
   readonly broker: Broker
   readonly initData: InitData
+  /** 32 bytes. */
+  readonly initDataDigest: Uint8Array
   readonly network: RegistryNetwork
   /** The enclave's time, milliseconds since 1970. */
   readonly now: () => number
@@ -138,7 +141,7 @@ class Preparation {
       layers: layers.map(({ file }) => file),
     })
     progress.add({ step: 'ready' })
-    return { payload: payloadOf(layers, launch), result: this.#result(source, launch) }
+    return { payload: payloadOf(layers, launch), result: this.#result(source, launch, layers) }
   }
 
   /** Reports a refusal to the owner and returns what the host may see of it. */
@@ -218,7 +221,7 @@ class Preparation {
     const [run] = decision.answers
     if (run !== undefined && !run.allowed) throw launchRefusal(run)
     // What no policy can grant is said before what this policy does not grant: its remedy is another.
-    const files = source.manifest.layers.map((_layer, index) => sealedName(index))
+    const files = source.manifest.layers.map((_layer, index) => spooledLayerFile(index))
     constructLaunch(config, request, everything(request), { id: containerId, layers: files })
     if (decision.refused !== undefined) throw launchRefusal(decision.refused)
     return decision
@@ -230,7 +233,7 @@ class Preparation {
     launchPolicy: string,
     subject: LaunchSubject,
   ): Promise<readonly SealedLayer[]> {
-    const { broker, initData, progress, signal, sealLayers } = this.#context
+    const { broker, initData, initDataDigest, progress, signal, sealLayers } = this.#context
     const { namespace } = initData.broker
     using keys = new LayerKeys({ broker, namespace, launchPolicy, subject, signal })
     const layers: SourceLayer[] = []
@@ -244,6 +247,7 @@ class Preparation {
       progress.add({ step: 'layer' })
       return await sealLayers(layers, {
         client: source.client,
+        initDataDigest,
         signal,
         onProgress: (done, total) => progress.add({ step: 'layer', done, total }),
       })
@@ -253,12 +257,20 @@ class Preparation {
     }
   }
 
-  #result(source: ImageSource, launch: LaunchConfig): PrepareResult {
+  #result(
+    source: ImageSource,
+    launch: LaunchConfig,
+    layers: readonly SealedLayer[],
+  ): PrepareResult {
     return {
       manifestDigest: source.digest,
       reference: formatReference(source.reference),
       decisionIds: [...this.#decisionIds],
-      layers: source.manifest.layers.map(({ digest }) => ({ digest, cached: false })),
+      layers: layers.map(({ cached, file }, index) => ({
+        digest: source.manifest.layers[index]?.digest ?? '',
+        cached,
+        file,
+      })),
       stdio: launch.stdio,
     }
   }

@@ -1,4 +1,4 @@
-import { constants, type FileHandle, open, rm } from 'node:fs/promises'
+import { constants, type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CodedError, isCoded } from '#lib/errors'
 import type { SpoolStorage } from '#lib/layer'
@@ -53,6 +53,16 @@ export class SpoolFile implements SealedSink, SpoolStorage, AsyncDisposable {
     })
   }
 
+  /** Descriptor, for locks. */
+  get fd(): number {
+    return this.#handle.fd
+  }
+
+  /** Resolves when what was written is on the disk. */
+  sync(): Promise<void> {
+    return working(() => this.#handle.sync())
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#handle.close()
   }
@@ -61,6 +71,16 @@ export class SpoolFile implements SealedSink, SpoolStorage, AsyncDisposable {
 /** Removes a file of the spool; that it is gone already does not matter. */
 export async function removeSpoolFile(directory: string, name: string): Promise<void> {
   await working(() => rm(join(directory, name), { force: true }))
+}
+
+/** Gives a file another name, in place of whatever has that. Throws DISK_FULL, SPOOL_FAILED. */
+export async function renameSpoolFile(directory: string, from: string, to: string): Promise<void> {
+  await working(() => rename(join(directory, from), join(directory, to)))
+}
+
+/** True for what `SpoolFile` throws: the node's storage failed, not what was to be stored. */
+export function isStorageFailure(error: unknown): boolean {
+  return isCoded(error) && (error.code === 'DISK_FULL' || error.code === 'SPOOL_FAILED')
 }
 
 async function working<T>(run: () => Promise<T>): Promise<T> {

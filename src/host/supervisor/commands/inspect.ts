@@ -1,6 +1,16 @@
-import type { Command } from '#lib/command'
+import { join } from 'node:path'
+import type { Command, CommandContext } from '#lib/command'
+import { layerPlace } from '#lib/sealed'
+import { layersFolder } from '../../cache/layer-store.ts'
 import { ContainerStore } from '../store.ts'
 import { psEntry } from './ps.ts'
+
+/** Where a sealed layer lies. */
+function fileOf({ places }: CommandContext, id: string, file: string | undefined): object {
+  if (file === undefined) return {}
+  const spool = join(new ContainerStore(places).folder(id), 'spool')
+  return { file: join(layerPlace(file) === 'cache' ? layersFolder(places.root) : spool, file) }
+}
 
 /** `inspect`: everything the node knows of containers. */
 export const inspect: Command = {
@@ -19,7 +29,10 @@ export const inspect: Command = {
         mrEnclave: record.mrEnclave,
         decisionIds: record.decisionIds,
         mounts: [],
-        layers: record.layers,
+        layers: record.layers.map((layer) => ({
+          ...layer,
+          ...fileOf(context, record.id, layer.file),
+        })),
         agent: { pid: record.agentPid },
         init: { pid: record.initPid },
       }

@@ -129,6 +129,7 @@ function keyOf({ pool, program }: CommandContext, { base }: JobInputs): string |
     root,
     bundle,
     initData: fromBase64(base.initData, 'init-data'),
+    keepsLayers: base.cacheMaxSize > 0,
     program: join(program.dist, 'supervisor.cjs'),
     mounts: readlinkSync('/proc/self/ns/mnt'),
   })

@@ -27,7 +27,7 @@ function describe(found: NodeStatus): string {
       ? `bundle      none (${code})`
       : `bundle      ${bundle.directory}: agent ${bundle.agent}, init ${bundle.init}`,
     `containers  ${containers.running} running, ${containers.created} starting, ${containers.exited} exited; ${fuseConnections} FUSE mounts`,
-    ...(layers === null ? [] : [`layers      ${layers.count} files, ${mebibytes(layers.size)}`]),
+    ...(layers === null ? [] : [`layers      ${layers.count} kept, ${mebibytes(layers.size)}`]),
     ...pods.map(({ id, name, pss, processes }) =>
       line(`pod ${id.slice(0, 12)} ${printable(name)}`, pss, processes),
     ),

@@ -82,8 +82,17 @@ export class PoolKeeper {
     if (!isWanted(job, pool.key, mounts)) return
     const id = randomBytes(4).toString('hex')
     using lock = folder.reserve(id)
-    const { root, state, bundleRoot, bundleDir, bundle, initData, initDataFile } = job
-    const inputs = { root, state, bundleRoot, bundleDir, bundle, initData, initDataFile }
+    const { root, state, cacheMaxSize, bundleRoot, bundleDir, bundle, initData, initDataFile } = job
+    const inputs = {
+      root,
+      state,
+      cacheMaxSize,
+      bundleRoot,
+      bundleDir,
+      bundle,
+      initData,
+      initDataFile,
+    }
     const { key, linger } = pool
     startSpare(this.#host, lock, { kind: 'spare', ...inputs, id, key, linger }, () => {
       this.#notBefore = performance.now() + this.#retryMs

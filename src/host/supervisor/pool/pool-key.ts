@@ -13,6 +13,8 @@ export interface PodInputs {
   readonly bundle: string
   /** Exact bytes. */
   readonly initData: Uint8Array
+  /** Whether the layers that the node keeps are among its mounts. */
+  readonly keepsLayers: boolean
   /** File of the supervisor program. */
   readonly program: string
   /** Name of the mount namespace that commands run in, as `/proc/PID/ns/mnt` has it. */
@@ -47,6 +49,7 @@ export function poolKey(inputs: PodInputs): string | undefined {
     add(issues(join(inputs.root, 'platform')))
     for (const file of ['/etc/resolv.conf', '/etc/hosts']) add(contentOf(file))
     add(inputs.mounts)
+    add(inputs.keepsLayers ? 'layers' : '')
     for (const name of NAMESPACES) add(readlinkSync(`/proc/self/ns/${name}`))
     for (const name of ['cgroup', 'limits', 'oom_score_adj'])
       add(readFileSync(`/proc/self/${name}`))
@@ -64,13 +67,14 @@ export function poolKey(inputs: PodInputs): string | undefined {
 export function isWanted(job: JobBase, key: string, mounts: string): boolean {
   const [, program = ''] = process.argv
   const { root, bundle } = job
+  const keepsLayers = job.cacheMaxSize > 0
   const initData = fromBase64(job.initData, 'init-data')
   try {
     if (!readFileSync(job.initDataFile).equals(initData)) return false
   } catch {
     return false
   }
-  return poolKey({ root, bundle, initData, program, mounts }) === key
+  return poolKey({ root, bundle, initData, keepsLayers, program, mounts }) === key
 }
 
 function issues(platform: string): string {

@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
 import { isCoded } from '#lib/errors'
 import { mrEnclave } from '#lib/manifest'
+import { LayerStore } from '../../cache/layer-store.ts'
 import { readBundle } from '../../launcher/signed-bundle.ts'
 import { PoolFolder } from '../pool/pool-folder.ts'
 import type { ContainerRecord } from '../record.ts'
@@ -59,7 +60,7 @@ export interface NodeStatus {
     readonly linger: number
     readonly spares: readonly SpareStatus[]
   }
-  /** Sealed layers kept on this node; null where none are. */
+  /** Sealed layers kept on this node, and the bytes of all files there; null where it keeps none. */
   readonly layers: { readonly count: number; readonly size: number } | null
   /** FUSE mounts of our containers. */
   readonly fuseConnections: number
@@ -81,7 +82,7 @@ export function nodeStatus(context: CommandContext): NodeStatus {
     containers: { created: count('created'), running: count('running'), exited: count('exited') },
     pods: live.map(podOf),
     pool: { ...context.pool, spares: PoolFolder.all(state).flatMap(sparesOf) },
-    layers: layersOf(join(root, 'layers')),
+    layers: new LayerStore(root).summary() ?? null,
     fuseConnections: live.reduce((sum, { initPid }) => sum + fuseMounts(initPid), 0),
   }
 }
@@ -134,17 +135,6 @@ function processesOf(supervisor: number, agent: number, init: number): ProcessMe
     processMemory('agent', agent),
     processMemory('init', init),
   ]
-}
-
-function layersOf(folder: string): NodeStatus['layers'] {
-  try {
-    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false }))
-    return { count: files.length, size: files.reduce((sum, file) => sum + (file?.size ?? 0), 0) }
-  } catch {
-    return null
-  }
 }
 
 function fuseMounts(pid: number): number {

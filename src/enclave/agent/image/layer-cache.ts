@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto'
+import { constants, type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { equalBytes, toHex } from '#lib/bytes'
+import {
+  type CacheEntry,
+  openRecord,
+  RECORD_LENGTH,
+  type RecordKeys,
+  recordFile,
+  sealRecord,
+} from '#lib/cache'
+import {
+  cachedLayerFile,
+  HEADER_BLOCK,
+  headerBlock,
+  parseHeader,
+  rootHash,
+  type SealedSink,
+  sealedLayout,
+} from '#lib/sealed'
+import { tryLockOpenFile } from '#platform/lock'
+import { isStorageFailure, removeSpoolFile, renameSpoolFile, SpoolFile } from './spool.ts'
+
+/** A layer's place in the cache: `LID`, and the name and key of its record. */
+export interface CacheSlot {
+  readonly layerId: Uint8Array
+  readonly keys: RecordKeys
+}
+
+/** A layer that lies in the cache, usable by this pod for as long as the cache is held. */
+export interface CachedLayer extends CacheEntry {
+  /** Name of the sealed file. */
+  readonly file: string
+}
+
+/** Tag bytes read at a time: a whole table may have 256 MiB. */
+const TAGS_AT_ONCE = 2 ** 20
+/** Who looks whether a file is in use holds it for an instant; who removes it does so once and for all. */
+const LOCK_TRIES = 20
+const LOCK_PAUSE_MS = 5
+
+/**
+ * The node's cache of sealed layers, shared with other agents (docs/formats/cache-record.md). The
+ * directory is the host's: whatever is found there is a claim. Files in use are locked until `release`.
+ */
+export class LayerCache {
+  readonly #directory: string
+  readonly #held = new Set<AsyncDisposable>()
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /**
+   * The layer of a slot, proven as far as it can be without reading it all. Whatever is wrong with
+   * record or file, there is none. The caller wipes its key.
+   */
+  async find(slot: CacheSlot): Promise<CachedLayer | undefined> {
+    let entry: CacheEntry | undefined
+    try {
+      await using record = await this.#open(recordFile(slot.keys.name))
+      entry = openRecord(slot.keys, slot.layerId, await readUpTo(record, RECORD_LENGTH + 1))
+      const file = await this.#hold(entry)
+      const now = new Date()
+      // For the host's choice of what to remove; it does not matter if it cannot be noted.
+      await record.utimes(now, now).catch(() => {})
+      return { ...entry, file }
+    } catch {
+      entry?.key.fill(0)
+      return undefined
+    }
+  }
+
+  /**
+   * Lets `seal` write a layer into the cache and records it. Undefined where the cache cannot take it;
+   * throws what else `seal` throws. Nothing unfinished stays, unless the process is killed.
+   */
+  async add<T extends Omit<CacheEntry, 'header'> & { readonly encodedHeader: Uint8Array }>(
+    slot: CacheSlot,
+    seal: (sink: SealedSink) => Promise<T>,
+  ): Promise<CachedLayer | undefined> {
+    let unfinished: { readonly name: string; readonly file: SpoolFile }
+    try {
+      unfinished = await this.#create()
+    } catch (error) {
+      if (isStorageFailure(error)) return undefined
+      throw error
+    }
+    const { name, file } = unfinished
+    let sealed: T | undefined
+    let final: string
+    try {
+      sealed = await seal(file)
+      final = cachedLayerFile(parseHeader(sealed.encodedHeader).fileId)
+      await renameSpoolFile(this.#directory, name, final)
+    } catch (error) {
+      sealed?.key.fill(0)
+      await file[Symbol.asyncDispose]()
+      await removeSpoolFile(this.#directory, name)
+      if (isStorageFailure(error)) return undefined
+      throw error
+    }
+    this.#held.add(file)
+    const { key, root, encodedHeader: header, opaqueRoot } = sealed
+    const entry: CacheEntry = { key, root, header, opaqueRoot }
+    await this.#record(slot, file, entry)
+    return { ...entry, file: final }
+  }
+
+  /** Lets the host remove what this agent used. */
+  async release(): Promise<void> {
+    const held = [...this.#held]
+    this.#held.clear()
+    for (const file of held) await file[Symbol.asyncDispose]()
+  }
+
+  // Never through a link, never waiting for a fifo.
+  async #open(name: string): Promise<FileHandle> {
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+    const handle = await open(join(this.#directory, name), flags)
+    try {
+      if (!(await handle.stat()).isFile()) throw new Error('not a regular file')
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  /** Locks and proves the file of an entry. Throws if it is not what the entry says. */
+  async #hold(entry: CacheEntry): Promise<string> {
+    const header = parseHeader(entry.header)
+    const name = cachedLayerFile(header.fileId)
+    const handle = await this.#open(name)
+    try {
+      await this.#lock(handle.fd, name)
+      const layout = sealedLayout(header)
+      if ((await handle.stat()).size !== layout.fileLength) throw new Error('another length')
+      const block = await readUpTo(handle, HEADER_BLOCK)
+      if (!equalBytes(block, headerBlock(entry.header))) throw new Error('another header')
+      const hash = rootHash(entry.header, layout.tagsLength)
+      for (let at = 0; at < layout.tagsLength; at += TAGS_AT_ONCE) {
+        const length = Math.min(TAGS_AT_ONCE, layout.tagsLength - at)
+        hash.update(await readUpTo(handle, length, layout.tagsOffset + at))
+      }
+      if (!equalBytes(hash.digest(), entry.root)) throw new Error('another root')
+      this.#held.add(handle)
+      return name
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
+  }
+
+  async #lock(fd: number, name: string): Promise<void> {
+    const path = join(this.#directory, name)
+    for (let tries = 1; !tryLockOpenFile(fd, path, 'shared'); tries++) {
+      if (tries === LOCK_TRIES) throw new Error('it is being removed')
+      await sleep(LOCK_PAUSE_MS)
+    }
+  }
+
+  /** A new file that no host of good will removes while we live. */
+  async #create(): Promise<{ readonly name: string; readonly file: SpoolFile }> {
+    for (let tries = 1; ; tries++) {
+      const name = `new-${toHex(randomBytes(16))}`
+      const file = await SpoolFile.create(this.#directory, name)
+      // Between its creation and its lock it looks like one that a dead agent left.
+      if (tries === LOCK_TRIES || tryLockOpenFile(file.fd, join(this.#directory, name), 'shared')) {
+        return { name, file }
+      }
+      await file[Symbol.asyncDispose]()
+    }
+  }
+
+  /** Data before record, on the disk too. What fails here costs the next pod a download. */
+  async #record(slot: CacheSlot, data: SpoolFile, entry: CacheEntry): Promise<void> {
+    try {
+      await data.sync()
+      await this.#syncDirectory()
+      const { name, file } = await this.#create()
+      await using _file = file
+      try {
+        await file.write(0, sealRecord(slot.keys, slot.layerId, entry))
+        await file.sync()
+        await renameSpoolFile(this.#directory, name, recordFile(slot.keys.name))
+      } catch (error) {
+        await removeSpoolFile(this.#directory, name)
+        throw error
+      }
+      await this.#syncDirectory()
+    } catch {
+      // The layer is sealed and held all the same.
+    }
+  }
+
+  async #syncDirectory(): Promise<void> {
+    await using directory = await open(this.#directory, constants.O_RDONLY | constants.O_DIRECTORY)
+    await directory.sync()
+  }
+}
+
+/** Up to `length` bytes from `position`; fewer only at the end of the file. */
+async function readUpTo(handle: FileHandle, length: number, position = 0): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
+  let got = 0
+  while (got < length) {
+    const { bytesRead } = await handle.read(bytes, got, length - got, position + got)
+    if (bytesRead === 0) break
+    got += bytesRead
+  }
+  return bytes.subarray(0, got)
+}

@@ -1,0 +1,8 @@
+export type { CacheFileKind } from './cache-file.ts'
+export { cacheFileKind, recordFile } from './cache-file.ts'
+export type { LayerIdentity } from './layer-id.ts'
+export { layerId } from './layer-id.ts'
+export type { CacheEntry, RecordFrame } from './record.ts'
+export { openRecord, parseRecord, RECORD_LENGTH, sealRecord } from './record.ts'
+export type { RecordKeys, ReleasedOptions } from './record-keys.ts'
+export { CACHE_SEALING_LABEL, recordKeys } from './record-keys.ts'
