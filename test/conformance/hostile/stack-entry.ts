@@ -126,7 +126,7 @@ class Stack {
 
   async #mountSealed(spool: string, layers: readonly LayerJob[]): Promise<Mounted> {
     const files = openLayers(
-      spool,
+      { spool, cache: spool },
       layers.map(({ key, root, header, file }) => ({
         key: fromBase64(key),
         root: fromBase64(root),
