@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
-import { AUTHORITY_FILE, parseAuthorityFile } from './authority-file.ts'
+import { readAuthority } from './authority-file.ts'
+import { newestCertificates } from './certificate-store.ts'
 import type { DeviceFile } from './device-file.ts'
 import {
   encodeIssueFile,
@@ -50,10 +51,14 @@ export async function currentIssue(options: {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const newest = newestIssue(directory)
     const rehearsal: Rehearsal = { ...newest.rehearsal, ...options.change }
-    if (same(rehearsal, newest.rehearsal) && !needsRenewal(newest, now)) return newest
+    // Not those that this process was started with: its issue must last for others too.
+    const certificates = newestCertificates(directory, device)
+    const fresh = !needsRenewal(newest, now) && newest.certificates >= certificates.number
+    if (same(rehearsal, newest.rehearsal) && fresh) return newest
     const issue = await makeIssue({
       device,
       keys: readAuthority(directory),
+      certificates,
       now,
       number: newest.number + 1,
       evaluation: newest.evaluation + (rehearsal.tcb === newest.rehearsal.tcb ? 0 : 1),
@@ -77,16 +82,6 @@ async function removeOlder(directory: string, number: number): Promise<void> {
 
 function issueNumbers(directory: string): number[] {
   return readdirSync(directory).flatMap((name) => issueNumber(name) ?? [])
-}
-
-function readAuthority(directory: string): ReturnType<typeof parseAuthorityFile> {
-  const bytes = readPrivate(directory, AUTHORITY_FILE)
-  if (bytes === undefined) throw damaged(directory, `${AUTHORITY_FILE} is missing`)
-  try {
-    return parseAuthorityFile(bytes)
-  } catch (cause) {
-    throw damaged(directory, `${AUTHORITY_FILE} cannot be read`, cause)
-  }
 }
 
 function same(a: Rehearsal, b: Rehearsal): boolean {

@@ -1,8 +1,8 @@
 import { encodeChain } from '#lib/attest'
 import { toBase64 } from '#lib/bytes'
-import { integer, object, parseJson, string } from '#lib/json'
-import { parseCertificate } from '#lib/x509'
+import { integer, object, optional, parseJson, string } from '#lib/json'
 import type { AuthorityKeys } from './authority-file.ts'
+import type { PlatformCertificates } from './certificate-store.ts'
 import type { DeviceFile } from './device-file.ts'
 import { qeIdentity } from './pki/qe-identity.ts'
 import { signedDocument } from './pki/signed-document.ts'
@@ -49,6 +49,8 @@ export interface Issue {
   /** End of the documents' validity; in the past for a rehearsed expiry. */
   readonly validUntil: number
   readonly rehearsal: Rehearsal
+  /** Number of the certificates that it was made with. */
+  readonly certificates: number
   readonly collateral: CollateralStrings
 }
 
@@ -73,12 +75,14 @@ export function needsRenewal(issue: Issue, now: number): boolean {
 export async function makeIssue(options: {
   readonly device: DeviceFile
   readonly keys: AuthorityKeys
+  readonly certificates: PlatformCertificates
   readonly now: number
   readonly number: number
   readonly evaluation: number
   readonly rehearsal: Rehearsal
 }): Promise<Issue> {
   const { device, keys, now, number, evaluation, rehearsal } = options
+  const { certificates, pckSerials } = options.certificates
   const { issueCrl } = await import('./pki/issuer.ts')
   const validity = (part: CollateralPart): Validity => {
     const over = ['expired', `${part}-expired`].includes(rehearsal.collateral)
@@ -87,7 +91,6 @@ export async function makeIssue(options: {
   }
   const lists = validity('crl')
   const tcb = { evaluation, tcbDate: device.createdAt }
-  const { certificates } = device
   const signerChain = encodeChain(certificates.tcbSigner, certificates.root)
   const platform = tcbInfo({
     ...tcb,
@@ -96,7 +99,7 @@ export async function makeIssue(options: {
     state: rehearsal.tcb,
   })
   const identity = qeIdentity({ ...tcb, validity: validity('qe-identity') })
-  const revoked = rehearsal.pck === 'revoked' ? [parseCertificate(certificates.pck).serial] : []
+  const revoked = rehearsal.pck === 'revoked' ? pckSerials : []
   const pckCrl = await issueCrl({
     issuer: { role: 'pckCa', key: keys.pckCa },
     number,
@@ -115,6 +118,7 @@ export async function makeIssue(options: {
     issuedAt: now,
     validUntil: Math.min(...COLLATERAL_PARTS.map((part) => validity(part).until)),
     rehearsal,
+    certificates: options.certificates.number,
     collateral: {
       tcbInfo: signedDocument('tcbInfo', platform, keys.tcbSigner),
       tcbInfoIssuerChain: signerChain,
@@ -142,6 +146,8 @@ export function parseIssueFile(bytes: Uint8Array): Issue {
     issuedAt: integer(file.issuedAt, 'issuedAt'),
     validUntil: integer(file.validUntil, 'validUntil'),
     rehearsal: parseRehearsal(file.rehearsal),
+    // Issues of versions that renewed none do not say.
+    certificates: optional(file.certificates, (value) => integer(value, 'certificates')) ?? 0,
     collateral: {
       tcbInfo: string(collateral.tcbInfo, 'tcbInfo'),
       tcbInfoIssuerChain: string(collateral.tcbInfoIssuerChain, 'tcbInfoIssuerChain'),

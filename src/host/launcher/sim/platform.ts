@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { encodeChain } from '#lib/attest'
 import { concat, toHex, utf8 } from '#lib/bytes'
 import { parseCertificate } from '#lib/x509'
+import { currentCertificates, newestCertificates } from './certificate-store.ts'
 import { createCpu } from './cpu.ts'
 import { DEVICE_FILE, type DeviceFile, parseDeviceFile } from './device-file.ts'
 import { type ServedDevice, serveDevice } from './device-server.ts'
@@ -43,6 +44,11 @@ export interface PlatformSummary {
   readonly rehearsal: Rehearsal
 }
 
+interface OpenDevice {
+  readonly device: DeviceFile
+  readonly certificates: DeviceFile['certificates']
+}
+
 /** A simulated machine: processor, quoting enclave and the manufacturer's services. */
 export interface SimPlatform {
   /**
@@ -74,7 +80,7 @@ export async function openPlatform(
   options: { readonly now?: () => number } = {},
 ): Promise<SimPlatform> {
   const now = options.now ?? Date.now
-  const device = await openDevice(directory, now)
+  const { device, certificates } = await openDevice(directory, now)
   const cpu = createCpu({
     secrets: device.secrets,
     cpuSvn: device.facts.components,
@@ -88,7 +94,7 @@ export async function openPlatform(
     qeAuthData: device.qeAuthData,
     qeId: device.facts.qeId,
     pceSvn: device.facts.pceSvn,
-    pckChain: pckChain(device),
+    pckChain: pckChain(certificates),
   })
   const collateral = async (): Promise<Uint8Array> => {
     const issue = await currentIssue({ directory, device, now: now() })
@@ -101,13 +107,14 @@ export async function openPlatform(
       const identity = enclaveIdentity({ ...secs, debug })
       return serveDevice({ cpu, quotingEnclave, collateral, onFailure }, socket, identity)
     },
-    exportRoot: () => encodeChain(device.certificates.root),
+    exportRoot: () => encodeChain(certificates.root),
     show: () => summarise(directory, device, now(), {}),
     rehearse: (change) => summarise(directory, device, now(), change),
   }
 }
 
-async function openDevice(directory: string, now: () => number): Promise<DeviceFile> {
+/** The device, and its certificates: those of its file may have been made anew. */
+async function openDevice(directory: string, now: () => number): Promise<OpenDevice> {
   if (((await listDirectory(directory)) ?? []).length === 0) {
     const { provisionPlatform } = await import('./provision.ts')
     // Not being first is fine: the other's platform is opened below.
@@ -116,16 +123,18 @@ async function openDevice(directory: string, now: () => number): Promise<DeviceF
   checkDirectory(directory)
   const bytes = readPrivate(directory, DEVICE_FILE)
   if (bytes === undefined) throw damaged(directory, 'is missing')
+  let device: DeviceFile
   try {
-    return parseDeviceFile(bytes)
+    device = parseDeviceFile(bytes)
   } catch (cause) {
     throw damaged(directory, 'cannot be read', cause)
   }
+  const { certificates } = await currentCertificates(directory, device, now())
+  return { device, certificates }
 }
 
 /** Certification data of type 5: leaf, intermediate, root, and the NUL that Intel's tools add. */
-function pckChain({ certificates }: DeviceFile): Uint8Array {
-  const { pck, pckCa, root } = certificates
+function pckChain({ pck, pckCa, root }: DeviceFile['certificates']): Uint8Array {
   return concat(utf8(encodeChain(pck, pckCa, root)), new Uint8Array(1))
 }
 
@@ -152,7 +161,7 @@ async function summarise(
     pceId: toHex(PCE_ID),
     cpuSvn: toHex(device.facts.components),
     pceSvn: device.facts.pceSvn,
-    pckSerial: parseCertificate(device.certificates.pck).serial,
+    pckSerial: newestCertificates(directory, device).pckSerials.at(-1) ?? '',
     collateral: {
       number: issue.number,
       tcbEvaluationDataNumber: issue.evaluation,

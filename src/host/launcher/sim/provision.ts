@@ -2,30 +2,15 @@ import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { encodeReportBody } from '#lib/attest'
 import { concat } from '#lib/bytes'
 import { AUTHORITY_FILE, type AuthorityKeys, encodeAuthorityFile } from './authority-file.ts'
+import { originalCertificates } from './certificate-store.ts'
 import { DEVICE_FILE, type DeviceFile, encodeDeviceFile } from './device-file.ts'
 import { encodeIssueFile, issueName, makeIssue } from './issue.ts'
+import { issueCertificates } from './pki/certificates.ts'
 import { encodePrivateKey, newPrivateKey, publicPoint } from './pki/key-pairs.ts'
-import type { Role } from './pki/names.ts'
-import { sgxExtension } from './pki/sgx-extension.ts'
-import type { Validity } from './pki/tcb-info.ts'
 import { newPlatformFacts, type PlatformFacts } from './platform-facts.ts'
 import type { Files } from './private-directory.ts'
 import { quotingEnclaveIdentity } from './quoting-identity.ts'
 import { NORMAL } from './rehearsal.ts'
-
-const DAY = 86_400_000
-const YEAR = 365 * DAY
-
-/** Certificates count from yesterday, so that a verifier's clock may be a little behind. */
-const BACKDATED = DAY
-
-/** Lifetimes as Intel's (the root's is shorter than Intel's 31 years). */
-const LIFETIMES: Readonly<Record<Role, number>> = {
-  root: 30 * YEAR,
-  pckCa: 15 * YEAR,
-  tcbSigner: 7 * YEAR,
-  pck: 7 * YEAR,
-}
 
 /** QE auth data as every quoting enclave of Intel writes it: the bytes 0 to 31. */
 const QE_AUTH_DATA = Uint8Array.from({ length: 32 }, (_, i) => i)
@@ -61,6 +46,7 @@ export async function provisionPlatform(now: number): Promise<Files> {
     device,
     keys,
     now,
+    certificates: originalCertificates(device),
     number: 1,
     evaluation: FIRST_EVALUATION,
     rehearsal: NORMAL,
@@ -83,37 +69,6 @@ function makeQeReport(facts: PlatformFacts, attestationPoint: Uint8Array): Uint8
     cpuSvn: facts.components,
     reportData: concat(binding, new Uint8Array(32)),
   })
-}
-
-async function issueCertificates(
-  facts: PlatformFacts,
-  keys: AuthorityKeys,
-  now: number,
-): Promise<DeviceFile['certificates']> {
-  const { issueCertificate } = await import('./pki/issuer.ts')
-  const root = { role: 'root', key: keys.root } as const
-  const pckCa = { role: 'pckCa', key: keys.pckCa } as const
-  const pck = { role: 'pck', key: keys.pck } as const
-  const tcbSigner = { role: 'tcbSigner', key: keys.tcbSigner } as const
-  const validity = (role: Role): Validity => {
-    const from = now - BACKDATED
-    return { from, until: from + LIFETIMES[role] }
-  }
-  return {
-    root: await issueCertificate({ subject: root, issuer: root, validity: validity('root') }),
-    pckCa: await issueCertificate({ subject: pckCa, issuer: root, validity: validity('pckCa') }),
-    tcbSigner: await issueCertificate({
-      subject: tcbSigner,
-      issuer: root,
-      validity: validity('tcbSigner'),
-    }),
-    pck: await issueCertificate({
-      subject: pck,
-      issuer: pckCa,
-      validity: validity('pck'),
-      sgxExtension: sgxExtension(facts),
-    }),
-  }
 }
 
 function signRaw(key: KeyObject, bytes: Uint8Array): Uint8Array {
