@@ -3,6 +3,7 @@
 // over all pods is what the machine spends.
 import { readFileSync } from 'node:fs'
 import { entryArchive } from '../../test/support/entry-archive.ts'
+import { POOL_ON, readySpares } from '../../test/support/spares.ts'
 import type { World } from '../../test/support/world.ts'
 import { randomOf } from '../fuzz-mutations.ts'
 import type { Bench, BenchOptions } from './bench.ts'
@@ -65,6 +66,13 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
         sum(shares(await pids(world, first.id))) + sum(shares(await pids(world, second.id)))
       add('further', both - sum(one))
     }
+    {
+      await using _held = await background(world, idle, POOL_ON)
+      const [spare] = await readySpares(world, 1)
+      if (spare === undefined) throw new Error('there is no spare')
+      add('spare', spare.pss / MIB)
+      for (const { name, pss } of spare.processes) add(`spare ${name}`, pss / MIB)
+    }
     for (const [size, image] of pulls) {
       if (size >= STREAMED && i >= STREAMED_RUNS) continue
       await using pulled = await background(world, image)
@@ -94,6 +102,10 @@ function rows(samples: ReadonlyMap<string, readonly number[]>): Row[] {
         `of it ${median} MiB anonymous, the rest is files`,
       )
     }),
+    make('spare', 'a spare, all its processes', null, 'PSS beside one pod (docs/pool.md)'),
+    ...(['supervisor', 'agent', 'init'] as const).map((name) =>
+      make(`spare ${name}`, `spare: ${name}`, null),
+    ),
     make('further', 'a second pod adds', null, 'PSS of both pods less that of the first alone'),
     ...LAYERS.flatMap((size) => [
       make(

@@ -1,12 +1,14 @@
 // From the command to the first byte that the program in the container prints. The peers run the same
 // program with nothing to attest or decrypt: runc from a root filesystem that was unpacked beforehand,
-// containerd, where it is installed, from the image that it has unpacked.
+// containerd, where it is installed, from the image that it has unpacked. `cold`: nothing of ours runs;
+// `warm`: the bundle is mounted; `warm with pool`: enclaves wait (docs/pool.md).
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxRoot } from '../../test/support/busybox-image.ts'
-import type { World } from '../../test/support/world.ts'
+import { POOL_ON, readySpares } from '../../test/support/spares.ts'
+import type { CliOptions, World } from '../../test/support/world.ts'
 import type { Bench, BenchOptions } from './bench.ts'
 import { ctrPeer, hasContainerd } from './ctr-peer.ts'
 import { type Row, type RowFrame, row } from './document.ts'
@@ -35,12 +37,14 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
   const image = await publishShell(world, 'start', PRINT)
   const holding = await publishShell(world, 'hold', HOLD)
   const runc = runcPeer(world)
-  const ours = (): Promise<Start> => timeStart(world.start(['run', '--rm', image]))
+  const ours = (options: CliOptions = {}): Promise<Start> =>
+    timeStart(world.start(['run', '--rm', image], options))
   const attest = (): Promise<Start> => timeStart(world.start(['attest', '--quiet']))
 
   const samples = {
     cold: [] as Start[],
     warm: [] as Start[],
+    pooled: [] as Start[],
     attest: [] as Start[],
     runc: [] as Start[],
     ctr: [] as Start[],
@@ -59,16 +63,23 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
     samples.cold.push(await ours())
     samples.runc.push(await runc())
     if (ctr !== undefined) samples.ctr.push(await timeStart(ctr.start()))
-    await using _held = await background(world, holding)
-    samples.warm.push(await ours())
-    samples.attest.push(await attest())
+    {
+      await using _held = await background(world, holding)
+      samples.warm.push(await ours())
+      samples.attest.push(await attest())
+    }
+    await using _held = await background(world, holding, POOL_ON)
+    await readySpares(world, 1)
+    samples.pooled.push(await ours(POOL_ON))
   }
   return rows(samples)
 }
 
-type Samples = Readonly<Record<'cold' | 'warm' | 'attest' | 'runc' | 'ctr', readonly Start[]>>
+type Samples = Readonly<
+  Record<'cold' | 'warm' | 'pooled' | 'attest' | 'runc' | 'ctr', readonly Start[]>
+>
 
-function rows({ cold, warm, attest, runc, ctr }: Samples): Row[] {
+function rows({ cold, warm, pooled, attest, runc, ctr }: Samples): Row[] {
   const frame = (name: string, goal: number | null, note?: string): RowFrame => {
     const base: RowFrame = { name, unit: 'ms', better: 'lower', goal }
     return note === undefined ? base : { ...base, note }
@@ -79,7 +90,12 @@ function rows({ cold, warm, attest, runc, ctr }: Samples): Row[] {
       const of = (starts: readonly Start[]): number[] => starts.map((start) => start[part])
       const side = { name: peer, samples: of(theirs) }
       return [
-        row(frame(`warm: ${what}, ${name}`, part === 'whole' ? null : goal), of(warm), side),
+        row(
+          frame(`warm with pool: ${what}, ${name}`, part === 'whole' ? null : goal),
+          of(pooled),
+          side,
+        ),
+        row(frame(`warm: ${what}, ${name}`, null), of(warm), side),
         row(frame(`cold: ${what}, ${name}`, null), of(cold), side),
       ]
     })
@@ -90,15 +106,16 @@ function rows({ cold, warm, attest, runc, ctr }: Samples): Row[] {
       frame('attest alone, warm', null, 'start an agent, attest, print the token'),
       attest.map(({ whole }) => whole),
     ),
-    ...steps(warm),
+    ...steps('warm with pool', pooled),
+    ...steps('warm', warm),
   ]
 }
 
-/** What each step of a warm start took, as the command reports it: there is no peer for them. */
-function steps(starts: readonly Start[]): Row[] {
+/** What each step of a start took, as the command reports it: there is no peer for them. */
+function steps(kind: string, starts: readonly Start[]): Row[] {
   return [...(starts[0]?.steps.keys() ?? [])].map((step) =>
     row(
-      { name: `warm: ${step}`, unit: 'ms', better: 'lower', goal: null },
+      { name: `${kind}: ${step}`, unit: 'ms', better: 'lower', goal: null },
       starts.map((start) => start.steps.get(step) ?? 0),
     ),
   )

@@ -1,5 +1,5 @@
 import { publish, setUpOwner } from '../../test/support/owner.ts'
-import { World } from '../../test/support/world.ts'
+import { type CliOptions, World } from '../../test/support/world.ts'
 
 /** A node, a registry and a broker with an owner, ready to publish images. */
 export async function openWorld(name: string): Promise<World> {
@@ -30,13 +30,14 @@ export async function publishShell(
 export async function background(
   world: World,
   image: string,
+  options: CliOptions = {},
 ): Promise<AsyncDisposable & { readonly id: string }> {
-  const { stdout } = await world.ok(['run', '-d', image])
+  const { stdout } = await world.ok(['run', '-d', image], options)
   const id = stdout.trim()
   return {
     id,
     async [Symbol.asyncDispose]() {
-      await world.ok(['rm', '-f', id])
+      await world.ok(['rm', '-f', id], options)
     },
   }
 }

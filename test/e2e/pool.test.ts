@@ -17,25 +17,9 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { lockFile } from '#platform/lock'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
+import { POOL_ON, readySpares, type Spare, type Status, statusOf } from '../support/spares.ts'
 import { until, World } from '../support/world.ts'
 
-interface Process {
-  readonly name: string
-  readonly pid: number
-  readonly pss: number
-}
-interface Spare {
-  readonly id: string
-  readonly key: string
-  readonly state: string
-  readonly initDataDigest: string
-  readonly processes: readonly Process[]
-  readonly pss: number
-}
-interface Status {
-  readonly pool: { readonly size: number; readonly spares: readonly Spare[] }
-  readonly pods: readonly { readonly id: string; readonly pss: number }[]
-}
 interface Container {
   readonly id: string
   readonly agent: { readonly pid: number }
@@ -43,7 +27,7 @@ interface Container {
 }
 
 const MIB = 1024 * 1024
-const ON = { env: { ENCLAVE_CC_POOL_SIZE: '1' } }
+const ON = POOL_ON
 
 let world: World
 let folders: readonly string[]
@@ -75,19 +59,8 @@ afterEach(async () => {
   assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
-async function status(): Promise<Status> {
-  return (await world.ok(['status', '--json'], ON)).json<Status>()
-}
-
-/** The spares, once there are as many, all of them ready. */
-async function spares(count: number): Promise<readonly Spare[]> {
-  let found: readonly Spare[] = []
-  await until(async () => {
-    found = (await status()).pool.spares
-    return found.length === count && found.every(({ state }) => state === 'ready')
-  }, `${count} spares`)
-  return found
-}
+const status = (): Promise<Status> => statusOf(world)
+const spares = (count: number): Promise<readonly Spare[]> => readySpares(world, count)
 
 async function detached(options = ON): Promise<string> {
   return (await world.ok(['run', '-d', server], options)).stdout.trim()
