@@ -17,6 +17,7 @@ async function bundle(program: Program): Promise<{ code: Uint8Array; metafile: s
     entryPoints: [program.entry],
     outfile: join(dist, `${program.name}.cjs`),
     bundle: true,
+    external: program.loads === undefined ? [] : [program.loads],
     platform: 'node',
     format: 'cjs',
     target: 'node26',

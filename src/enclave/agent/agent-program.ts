@@ -17,6 +17,8 @@ import { layerSealer } from './image/layers.ts'
 const CONTROL = 0
 const DEVICE = 3
 const TICK_MS = 5000
+/** An agent that a container waits for is called sooner than that after it was configured. */
+const IDLE_MS = 100
 /** Calls at work at once; each holds a frame of up to 4 MiB. A supervisor has two or three. */
 const MAX_CALLS = 16
 
@@ -50,7 +52,11 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
     process.on(signal, () => control.destroy())
   }
   const tee = openSimTee(new Socket({ fd: DEVICE, readable: true, writable: true }))
-  const agent = createAgent(environmentOf(options, tee))
+  const later = (work: () => Promise<void>): { cancel(): void } => {
+    const timer = setTimeout(() => void work().catch(fatal), IDLE_MS)
+    return { cancel: () => clearTimeout(timer) }
+  }
+  const agent = createAgent({ ...environmentOf(options, tee), later })
   const timer = setInterval(() => void agent.tick().catch(fatal), TICK_MS)
   await serveTtrpc(control, {
     handlers: handlersOf(register(agentService, agent.handlers)),

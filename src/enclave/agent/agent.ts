@@ -22,6 +22,7 @@ import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
 import { AgentError } from './agent-error.ts'
 import { type Broker, createBroker } from './broker/broker.ts'
+import { createSessionKey } from './broker/session-key.ts'
 import { type Configuration, checkConfiguration } from './configuration.ts'
 import { causes } from './image/decision-report.ts'
 import type { RegistryNetwork } from './image/image-source.ts'
@@ -29,6 +30,7 @@ import { ask } from './image/launch-decision.ts'
 import type { SealLayers } from './image/layers.ts'
 import { prepare } from './image/prepare.ts'
 import { ProgressLog } from './progress.ts'
+import { warmUp } from './warm-up.ts'
 
 /** Everything the agent needs from outside. */
 export interface AgentEnvironment {
@@ -41,6 +43,8 @@ export interface AgentEnvironment {
   readonly platform: Platform
   /** Milliseconds, only ever forward. */
   readonly progress: () => number
+  /** Does work that can wait, once nothing happens for a moment, unless it is called off before. */
+  readonly later?: (work: () => Promise<void>) => { cancel(): void }
   /** One line for the host's log of this enclave: a code and what it is about. */
   readonly log: (line: Readonly<Record<string, string>>) => void
 }
@@ -84,6 +88,7 @@ class AgentProgram implements Agent {
   #state: { readonly at: 'new' | 'configuring' | 'failed' } | Ready = { at: 'new' }
   #work: Work = 'idle'
   #reports = 0
+  #warmUp: { cancel(): void } | undefined
 
   constructor(environment: AgentEnvironment) {
     this.#environment = environment
@@ -109,6 +114,7 @@ class AgentProgram implements Agent {
   }
 
   close(): void {
+    this.#warmUp?.cancel()
     if (this.#state.at === 'ready') this.#state.responder.close()
   }
 
@@ -134,6 +140,8 @@ class AgentProgram implements Agent {
         now: progress,
       })
       this.#state = { at: 'ready', configuration, clock, broker, responder }
+      // whoever is needed at once pays for it when it is used
+      this.#warmUp = this.#environment.later?.(() => warmUp(createSessionKey()))
       return {}
     } catch (error) {
       this.#state = { at: 'failed' }
@@ -142,6 +150,7 @@ class AgentProgram implements Agent {
   }
 
   async #attest(input: AttestRequest, { signal }: CallContext): Promise<AttestResult> {
+    this.#warmUp?.cancel()
     const { broker } = this.#ready()
     const { tee } = this.#environment
     if (input.reportData.length > MAX_CALLER_DATA) {
@@ -184,6 +193,7 @@ class AgentProgram implements Agent {
   }
 
   async #prepare(input: PrepareRequest, { signal }: CallContext): Promise<PrepareReply> {
+    this.#warmUp?.cancel()
     const { clock, broker, configuration, responder } = this.#ready()
     if (this.#work !== 'idle') throw outOfOrder('its container is prepared already')
     const { containerId, podId } = input
