@@ -12,7 +12,7 @@ import {
   splitPem,
   verifyDerSignature,
 } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, badSignature, malformed } from '../attest-error.ts'
 import { Memo } from './memo.ts'
 import { parsePckExtension } from './pck-extension.ts'
 import type { TrustAnchor } from './trust-anchor.ts'
@@ -193,7 +193,10 @@ function parseChain(pem: Uint8Array, code: AttestCode, field: string): Certifica
     })
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError(code, `parsing the ${field}: ${cause.message}`, { field, cause })
+    throw malformed(code, `parsing the ${field}`, cause, {
+      field,
+      expected: 'PEM certificates of the SGX profile',
+    })
   }
 }
 
@@ -310,8 +313,9 @@ function requireIssued(certificate: Certificate, issuer: Certificate, key: KeyOb
     throw broken(`${name} names another issuer key`, expected, actual)
   }
   if (!verifyDerSignature(key, certificate.tbs, certificate.signature)) {
-    throw new AttestError('CHAIN_SIGNATURE', `verifying ${name}: its signature is not good`, {
+    throw badSignature('CHAIN_SIGNATURE', `verifying ${name}: its signature is not good`, {
       field: `${name} signature`,
+      signer: issuer.subject.commonName ?? 'its issuer',
     })
   }
 }
@@ -353,9 +357,9 @@ function keyOf(certificate: Certificate): KeyObject {
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
     const field = `${certificate.subject.commonName} public key`
-    throw new AttestError('CHAIN_SIGNATURE', `importing ${field}: ${cause.message}`, {
+    throw malformed('CHAIN_SIGNATURE', `importing ${field}`, cause, {
       field,
-      cause,
+      expected: 'a point on P-256',
     })
   }
 }

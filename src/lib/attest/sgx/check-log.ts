@@ -4,6 +4,8 @@ import { AttestError } from '../attest-error.ts'
 export interface QuoteCheck {
   readonly name: string
   readonly ok: boolean
+  /** What of it failed. */
+  readonly field?: string
   readonly expected?: string
   readonly actual?: string
 }
@@ -32,10 +34,11 @@ export class CheckLog {
     this.#checks.push({ name, ok: true, ...(actual !== undefined && { actual }) })
   }
 
-  failed(name: string, { expected, actual }: AttestError): void {
+  failed(name: string, { field, expected, actual }: AttestError): void {
     this.#checks.push({
       name,
       ok: false,
+      ...(field !== undefined && { field }),
       ...(expected !== undefined && { expected }),
       ...(actual !== undefined && { actual }),
     })

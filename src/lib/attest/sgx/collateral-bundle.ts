@@ -8,7 +8,7 @@ import {
 } from 'node:crypto'
 import { concat, FormatError, fromUtf8, toBase64, utf8 } from '#lib/bytes'
 import { array, base64, object, parseJson, string } from '#lib/json'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, malformed } from '../attest-error.ts'
 import { collateralObject, parseCollateral } from './collateral.ts'
 import { readTime } from './collateral-fields.ts'
 import type { CollateralSet } from './collateral-set.ts'
@@ -82,9 +82,8 @@ export function openCollateralBundle(bytes: Uint8Array, publicKey: string): Coll
     return readPayload(payload)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError('COLLATERAL_BUNDLE_FORMAT', `reading a bundle: ${cause.message}`, {
-      field: cause.field,
-      cause,
+    throw malformed('COLLATERAL_BUNDLE_FORMAT', 'reading a bundle', cause, {
+      expected: `${COLLATERAL_BUNDLE} (docs/formats/collateral.md)`,
     })
   }
 }
@@ -144,6 +143,7 @@ function refusedKey(found: string, cause?: unknown): AttestError {
   return new AttestError('COLLATERAL_KEY', `reading the key of a bundle: ${found}`, {
     field: 'key',
     expected: 'Ed25519 or EC P-256',
+    actual: found,
     cause,
   })
 }

@@ -2,7 +2,7 @@ import { DerReader } from '#lib/asn1'
 import { FormatError, fromUtf8, toBase64, utf8 } from '#lib/bytes'
 import { base64, object, optional, parseJson, string } from '#lib/json'
 import { encodePem, MAX_CRL_SIZE, splitPem } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { malformed } from '../attest-error.ts'
 
 /** The largest set that is looked at, as JSON. */
 const MAX_COLLATERAL_SIZE = 4 * 1024 * 1024
@@ -61,9 +61,8 @@ export function parseCollateral(source: unknown): Collateral {
     }
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError('COLLATERAL_FORMAT', `parsing the collateral: ${cause.message}`, {
-      field: cause.field,
-      cause,
+    throw malformed('COLLATERAL_FORMAT', 'parsing the collateral', cause, {
+      expected: 'a JSON object of TCB info, QE identity, their chains and both CRLs',
     })
   }
 }

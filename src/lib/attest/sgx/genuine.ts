@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { concat, equalBytes, FormatError, toHex } from '#lib/bytes'
 import { type Certificate, importP256, verifyRawSignature } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, badSignature } from '../attest-error.ts'
 import { CERTIFICATION_TYPES } from './certification-data.ts'
 import {
   type PckChain,
@@ -254,8 +254,9 @@ function requireQeSignature(quote: ParsedFrame, { leaf, leafKey }: PckChain): vo
   const { qeReportBytes, qeReportSignature } = quote
   qeReports.get([leaf.spki, qeReportBytes, qeReportSignature], () => {
     if (verifyRawSignature(leafKey, qeReportBytes, qeReportSignature)) return true
-    throw new AttestError('QE_REPORT_SIGNATURE', 'verifying the QE report: signature not good', {
+    throw badSignature('QE_REPORT_SIGNATURE', 'verifying the QE report: signature not good', {
       field: 'QE report signature',
+      signer: 'the PCK key',
     })
   })
 }
@@ -274,8 +275,9 @@ function requireBinding({ attestationKey, qeAuthData, qeReport }: ParsedFrame): 
 
 function requireQuoteSignature({ attestationKey, signed, signature }: ParsedFrame): void {
   const refused = (found: string, cause?: unknown): AttestError =>
-    new AttestError('QUOTE_SIGNATURE', `verifying the quote: ${found}`, {
+    badSignature('QUOTE_SIGNATURE', `verifying the quote: ${found}`, {
       field: 'quote signature',
+      signer: 'the attestation key',
       cause,
     })
   try {

@@ -1,7 +1,7 @@
 import { type DerReader, readSequence } from '#lib/asn1'
 import { FormatError } from '#lib/bytes'
 import type { Certificate } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, malformed } from '../attest-error.ts'
 
 const SGX = '1.2.840.113741.1.13.1'
 const COMPONENTS = 16
@@ -43,15 +43,15 @@ export function parsePckExtension(certificate: Certificate): PckExtension {
     throw new AttestError('PCK_EXTENSION', 'reading the PCK certificate: it has no SGX extension', {
       field: 'SGX extension',
       expected: SGX,
+      actual: 'none',
     })
   }
   try {
     return readExtension(extension.value)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError('PCK_EXTENSION', `reading the SGX extension: ${cause.message}`, {
-      field: cause.field,
-      cause,
+    throw malformed('PCK_EXTENSION', 'reading the SGX extension', cause, {
+      expected: 'DER of its 5 or 7 members, each once',
     })
   }
 }

@@ -1,5 +1,5 @@
 import { FormatError, Reader, Writer } from '#lib/bytes'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, malformed } from '../attest-error.ts'
 import { encodeReportBody, parseReportBody, REPORT_BODY_SIZE, type ReportBody } from './report.ts'
 
 /** Largest quote we look at: 65535 bytes of QE auth data and a generous chain. */
@@ -115,9 +115,8 @@ export function parseFrame(
     return readFrame(bytes, kind)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError('QUOTE_FORMAT', `parsing the quote: ${cause.message}`, {
-      field: cause.field,
-      cause,
+    throw malformed('QUOTE_FORMAT', 'parsing the quote', cause, {
+      expected: 'a quote of version 3, 4 or 5 and nothing but zeros after it',
     })
   }
 }

@@ -8,7 +8,7 @@ import {
   parseCrl,
   verifyDerSignature,
 } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, badSignature, malformed } from '../attest-error.ts'
 import { Memo } from './memo.ts'
 
 /** Apart, so that the one list of a quote does not take the place of the other as the latest. */
@@ -38,8 +38,9 @@ export function verifyCrl(
       })
     }
     if (!verifyDerSignature(key, crl.tbs, crl.signature)) {
-      throw new AttestError('CRL_SIGNATURE', `verifying the ${name}: its signature is not good`, {
+      throw badSignature('CRL_SIGNATURE', `verifying the ${name}: its signature is not good`, {
         field: `${name} signature`,
+        signer: issuer.subject.commonName ?? 'its authority',
       })
     }
     return crl
@@ -86,9 +87,9 @@ function parse(bytes: Uint8Array, name: string): Crl {
     throw new FormatError('FORMAT_INVALID', 'signature algorithm', 0, found)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError('CRL_FORMAT', `parsing the ${name}: ${cause.message}`, {
+    throw malformed('CRL_FORMAT', `parsing the ${name}`, cause, {
       field: name,
-      cause,
+      expected: 'DER of an X.509 CRL, version 2, with number and key id',
     })
   }
 }

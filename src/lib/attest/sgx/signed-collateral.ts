@@ -1,6 +1,6 @@
 import { equalBytes, FormatError, toHex } from '#lib/bytes'
 import { verifyRawSignature } from '#lib/x509'
-import { AttestError } from '../attest-error.ts'
+import { AttestError, badSignature, malformed } from '../attest-error.ts'
 import type { VerifiedChain } from './chain.ts'
 import { Memo } from './memo.ts'
 import type { PckExtension } from './pck-extension.ts'
@@ -94,16 +94,16 @@ function verifyDocument<T>(
   try {
     const { signed, signature } = cutSignedDocument(body, member)
     if (!verifyRawSignature(signer.leafKey, signed, signature)) {
-      throw new AttestError(`${kind}_SIGNATURE`, `verifying the ${name}: its signature is bad`, {
+      throw badSignature(`${kind}_SIGNATURE`, `verifying the ${name}: its signature is bad`, {
         field: `${name} signature`,
+        signer: signer.leaf.subject.commonName ?? 'its signer',
       })
     }
     return parse(signed)
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause
-    throw new AttestError(`${kind}_FORMAT`, `parsing the ${name}: ${cause.message}`, {
-      field: cause.field,
-      cause,
+    throw malformed(`${kind}_FORMAT`, `parsing the ${name}`, cause, {
+      expected: `a signed ${name} of a known version, no member twice`,
     })
   }
 }

@@ -67,6 +67,8 @@ function readAnchor(bytes: Uint8Array): TrustAnchor {
 function refused(found: string, cause?: unknown): AttestError {
   return new AttestError('TRUST_ANCHOR_FORMAT', `reading a root certificate: ${found}`, {
     field: 'trust anchor',
+    expected: 'one self-signed certificate of an authority, P-256',
+    actual: found,
     cause,
   })
 }

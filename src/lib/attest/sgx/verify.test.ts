@@ -512,7 +512,12 @@ for (const [what, code, edit] of CASES) {
     assert.equal(result.verified, false)
     assert.equal(result.accepted, false)
     assert.equal(result.evidence, undefined)
-    assert.equal(result.checks.at(-1)?.ok, false)
+    const failed = result.checks.at(-1)
+    assert.equal(failed?.ok, false)
+    for (const fact of [failed.field, failed.expected, failed.actual]) {
+      assert.match(fact ?? '', /\S/, 'a failure says field, expected and actual')
+      assert.doesNotMatch(fact ?? '', /undefined|\[object/)
+    }
     assert.equal(
       result.checks.slice(0, -1).every((check) => check.ok),
       true,
