@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { isCoded } from '#lib/errors'
+import { CHUNK_SIZE, HEADER_BLOCK } from '#lib/sealed'
 import { readInRoot } from '#platform/in-root'
 import { catCommand } from '../../src/owner/layer/cat-command.ts'
 import { makeRoot, unpackPackages } from '../support/debian.ts'
@@ -90,7 +91,7 @@ test('layer verify says yes and no on stdout, and with its exit code', async () 
   const bad = await world.cli(verify(at('damaged')))
   assert.equal(bad.code, 1)
   const verdict = bad.json<{ ok: boolean; code: string; badChunks: number[] }>()
-  const chunk = Math.floor((middle - 4096) / 16384)
+  const chunk = Math.floor((middle - HEADER_BLOCK) / CHUNK_SIZE)
   assert.deepEqual([verdict.ok, verdict.code, verdict.badChunks], [false, 'SEALED_CHUNK', [chunk]])
   assert.doesNotMatch(bad.stderr, /error/)
   const text = await world.cli(['layer', 'verify', at('damaged'), '--key', at('debian.key')])

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { chunkOffset } from '#lib/sealed'
 import { buildBusyboxImage } from '../support/busybox-image.ts'
 import { flipByte } from '../support/files.ts'
 import { type EditableImage, editLayout } from '../support/layout-edit.ts'
@@ -328,20 +329,22 @@ test('a sealed layer that is changed while the container runs ends it', async (t
     },
     files: { '/opt/large': Buffer.alloc(512 * 1024, 'words that lie in a layer ') },
   })
-  const chunk = (n: number): number => 4096 + n * 16_384
   const attacks: readonly [string, (file: string) => void][] = [
-    ['one byte flipped', (file) => flipByte(file, chunk(10) + 100)],
+    ['one byte flipped', (file) => flipByte(file, chunkOffset(40) + 100)],
     [
       'two chunks swapped',
       (file) => {
         const bytes = readFileSync(file)
-        const ten = Buffer.from(bytes.subarray(chunk(10), chunk(11)))
-        bytes.copyWithin(chunk(10), chunk(11), chunk(12))
-        ten.copy(bytes, chunk(11))
+        const ten = Buffer.from(bytes.subarray(chunkOffset(40), chunkOffset(44)))
+        bytes.copyWithin(chunkOffset(40), chunkOffset(44), chunkOffset(48))
+        ten.copy(bytes, chunkOffset(44))
         writeFileSync(file, bytes)
       },
     ],
-    ['the file cut', (file) => writeFileSync(file, readFileSync(file).subarray(0, chunk(8)))],
+    [
+      'the file cut',
+      (file) => writeFileSync(file, readFileSync(file).subarray(0, chunkOffset(32))),
+    ],
   ]
   for (const [name, attack] of attacks) {
     await t.test(name, async () => {

@@ -9,10 +9,10 @@ const ALG_AES_256_GCM = 1
 /** Bytes of `H`: magic 8 + version 2 + alg 1 + chunkLog2 1 + imageLen 8 + chunkCount 4 + fileId 16 + LID 32. */
 export const HEADER_LENGTH = 72
 
-/** Log2 of the one chunk size of version 1: 16 KiB. */
-export const CHUNK_LOG2 = 14
+/** Log2 of the one chunk size of version 1: 4 KiB, a page: a random read needs no more (docs/rootfs.md). */
+export const CHUNK_LOG2 = 12
 
-/** Largest image in bytes, 256 GiB; its tag table takes 256 MiB. */
+/** Largest image in bytes, 256 GiB; its tag table takes 1 GiB. */
 export const MAX_IMAGE_LENGTH: number = 2 ** 38
 
 /** `H` of docs/formats/sealed-layer.md. Lengths in bytes. */

@@ -8,7 +8,7 @@ import { sealedRoot } from './root.ts'
 import { SealedError } from './sealed-error.ts'
 
 /** Chunks of ciphertext gathered for one write: 256 KiB. */
-const BATCH = 16
+const BATCH = 64
 
 /** Where the file goes. `bytes` is reused after the call (or its promise) returns. */
 export interface SealedSink {

@@ -7,6 +7,7 @@ import {
   REQUEST_BUFFER,
   replyHeader,
 } from '#lib/fuse'
+import { CHUNK_SIZE } from '#lib/sealed'
 import { mountFuse } from '#platform/fuse'
 import { linuxMounts } from '#platform/mount'
 import { randomOf } from '../../../scripts/fuzz-mutations.ts'
@@ -42,7 +43,6 @@ const files = (JSON.parse(list) as { name: string; path: string; older: string }
 }))
 const directory = new FlatDirectory(files.map(({ name, bytes }) => ({ name, size: bytes.length })))
 const random = randomOf(Number(seed))
-const CHUNK = 16_384
 let mode: DiskMode = 'honest'
 let held: Waiting[] = []
 let last: Uint8Array = new Uint8Array(0)
@@ -103,7 +103,7 @@ function answer(unique: bigint, index: number, offset: number, size: number): vo
     }
     case 'answers with the next chunk':
       if (random(8) === 0) {
-        send(unique, fitted(file.bytes.subarray(offset + CHUNK), genuine.length))
+        send(unique, fitted(file.bytes.subarray(offset + CHUNK_SIZE), genuine.length))
         return
       }
       break

@@ -1,3 +1,4 @@
+import { CHUNK_SIZE } from '#lib/sealed'
 import type { Victim } from './victim.ts'
 
 /** What must come of a case: no error, errors for some of the paths, for any number, or no mount. */
@@ -18,7 +19,7 @@ const middle = (victim: Victim, chunk: number): number => victim.at(chunk) + vic
 export const CHUNK_EDITS: readonly (readonly [string, Edit, Outcome])[] = [
   ['a bit of a data chunk flipped', (v) => v.flip(middle(v, some(v))), 'some'],
   ['a bit in the middle of the metadata flipped', (v) => v.flip(middle(v, metadata(v))), 'some'],
-  ['a data chunk zeroed', (v) => v.put(some(v), new Uint8Array(16_384)), 'some'],
+  ['a data chunk zeroed', (v) => v.put(some(v), new Uint8Array(CHUNK_SIZE)), 'some'],
   [
     'two data chunks exchanged',
     (v) => {
@@ -35,7 +36,8 @@ export const CHUNK_EDITS: readonly (readonly [string, Edit, Outcome])[] = [
   ],
   [
     'the second half of a data chunk of an older file',
-    (v, older) => v.write(v.at(some(v)) + 8192, older.chunk(some(v)).subarray(8192)),
+    (v, older) =>
+      v.write(v.at(some(v)) + CHUNK_SIZE / 2, older.chunk(some(v)).subarray(CHUNK_SIZE / 2)),
     'some',
   ],
   [
@@ -124,7 +126,7 @@ export const LOAD_EDITS: readonly (readonly [
   (v: Victim, o: Victim, chunk: number) => void,
 ])[] = [
   ['bits flipped', (v, _, chunk) => v.flip(middle(v, chunk) % v.tagsOffset, chunk % 8)],
-  ['chunks zeroed', (v, _, chunk) => v.put(chunk, new Uint8Array(16_384))],
+  ['chunks zeroed', (v, _, chunk) => v.put(chunk, new Uint8Array(CHUNK_SIZE))],
   ['chunks of an older file', (v, older, chunk) => v.put(chunk, older.chunk(chunk))],
   ['chunks exchanged', (v, _, chunk) => v.put(chunk, v.chunk((chunk * 7) % v.layout.chunks))],
   [

@@ -1,7 +1,14 @@
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HandoverLayer } from '#lib/handover'
-import { HEADER_BLOCK, openChunk, parseHeader, sealedLayout, TAG_LENGTH } from '#lib/sealed'
+import {
+  CHUNK_SIZE,
+  HEADER_BLOCK,
+  openChunk,
+  parseHeader,
+  sealedLayout,
+  TAG_LENGTH,
+} from '#lib/sealed'
 import { busyboxBinary } from '../../support/busybox-image.ts'
 import { sealLayer, testFolder } from '../../support/init-harness.ts'
 import { Stack } from './stack.ts'
@@ -13,8 +20,6 @@ export const SEED: number = Number(process.env.HOSTILE_SEED ?? 1)
 
 /** How much larger than usual the tree and the load are; `HOSTILE_SCALE`. */
 export const SCALE: number = Number(process.env.HOSTILE_SCALE ?? 1)
-
-const CHUNK = 16_384
 
 /** One layer in every form that the suite needs. */
 export interface HostileLayer {
@@ -87,7 +92,7 @@ export async function hostileSetting(files: number = 2000 * SCALE): Promise<Sett
       image,
       chunks: parseHeader(layerOf(i).sealed.header).chunkCount,
       // superblock at byte 1024; at 40 of it is the block where the metadata begins
-      firstMetadata: Math.floor((image.readUInt32LE(1024 + 40) * 4096) / CHUNK),
+      firstMetadata: Math.floor((image.readUInt32LE(1024 + 40) * 4096) / CHUNK_SIZE),
     }
   }
   return {
@@ -117,12 +122,12 @@ function openWhole(spool: string, layer: HandoverLayer): Uint8Array {
   const { tagsOffset } = sealedLayout(header)
   const out = new Uint8Array(header.imageLength)
   for (let i = 0; i < header.chunkCount; i++) {
-    const from = HEADER_BLOCK + i * CHUNK
-    const to = Math.min(from + CHUNK, tagsOffset)
+    const from = HEADER_BLOCK + i * CHUNK_SIZE
+    const to = Math.min(from + CHUNK_SIZE, tagsOffset)
     const tag = bytes.subarray(tagsOffset + i * TAG_LENGTH, tagsOffset + (i + 1) * TAG_LENGTH)
     const plain = openChunk(layer.key, header.fileId, i, bytes.subarray(from, to), tag)
     if (plain === undefined) throw new Error(`chunk ${i} of ${layer.file}`)
-    out.set(plain, i * CHUNK)
+    out.set(plain, i * CHUNK_SIZE)
   }
   return out
 }

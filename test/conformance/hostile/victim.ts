@@ -1,6 +1,5 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
-
-const CHUNK = 16_384
+import { CHUNK_SIZE } from '#lib/sealed'
 
 /** Where the parts of a victim lie, in bytes and chunks. */
 export interface VictimLayout {
@@ -42,17 +41,19 @@ export class Victim implements Disposable {
 
   /** Offset of a chunk. */
   at(chunk: number): number {
-    return this.layout.dataStart + chunk * CHUNK
+    return this.layout.dataStart + chunk * CHUNK_SIZE
   }
 
   /** Offset within a chunk, from its middle on, of a byte that is not in a run of zeros. */
   filled(chunk: number): number {
     const { image } = this.layout
-    for (let at = CHUNK / 2; at < CHUNK - 8; at++) {
-      if (image.subarray(chunk * CHUNK + at, chunk * CHUNK + at + 8).every((b) => b !== 0))
+    for (let at = CHUNK_SIZE / 2; at < CHUNK_SIZE - 8; at++) {
+      if (
+        image.subarray(chunk * CHUNK_SIZE + at, chunk * CHUNK_SIZE + at + 8).every((b) => b !== 0)
+      )
         return at
     }
-    return CHUNK / 2
+    return CHUNK_SIZE / 2
   }
 
   /** Bytes of the file as it was. */
