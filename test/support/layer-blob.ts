@@ -54,6 +54,15 @@ export async function openTree(
   file: MemoryFile,
   layer: UnpackedLayer,
 ): Promise<Map<string, ErofsEntry>> {
+  const tree = new Map<string, ErofsEntry>()
+  for (const entry of readErofs(memorySource(await openImage(file, layer)))) {
+    tree.set(Buffer.from(entry.path).toString('latin1'), entry)
+  }
+  return tree
+}
+
+/** The bytes of a sealed layer's EROFS image. */
+export async function openImage(file: MemoryFile, layer: UnpackedLayer): Promise<Uint8Array> {
   const { tagsOffset } = sealedLayout(layer.header)
   const image = openSealed({
     encodedHeader: layer.encodedHeader,
@@ -62,10 +71,5 @@ export async function openTree(
     tags: file.bytes.slice(tagsOffset),
     fileLength: file.bytes.length,
   })
-  const plain = await readSealed(image, file, 0, layer.header.imageLength)
-  const tree = new Map<string, ErofsEntry>()
-  for (const entry of readErofs(memorySource(plain))) {
-    tree.set(Buffer.from(entry.path).toString('latin1'), entry)
-  }
-  return tree
+  return readSealed(image, file, 0, layer.header.imageLength)
 }

@@ -14,6 +14,7 @@ import {
   S_IFDIR,
   SLOT,
   SUPERBLOCK_OFFSET,
+  UUID_OFFSET,
 } from './format.ts'
 import type { ImageOutput } from './image-output.ts'
 import { inlineTail, type Plan } from './plan.ts'
@@ -50,7 +51,12 @@ export async function emitMetadata(
 }
 
 /** Block 0 without its first 1024 bytes, checksum set. */
-export function superblock(inodes: number, blocks: number, metaBlock: number): Uint8Array {
+export function superblock(
+  inodes: number,
+  blocks: number,
+  metaBlock: number,
+  uuid: Uint8Array,
+): Uint8Array {
   const bytes = new Uint8Array(BLOCK - SUPERBLOCK_OFFSET)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, MAGIC, true)
@@ -60,6 +66,7 @@ export function superblock(inodes: number, blocks: number, metaBlock: number): U
   view.setBigUint64(16, BigInt(inodes), true)
   view.setUint32(36, blocks, true)
   view.setUint32(40, metaBlock, true)
+  bytes.set(uuid, UUID_OFFSET)
   view.setUint32(4, crc32cRaw(bytes), true)
   return bytes
 }

@@ -12,6 +12,10 @@ export const DIRENT = 12
 export const SUPERBLOCK_OFFSET = 1024
 /** Bytes of the superblock. */
 export const SUPERBLOCK = 128
+/** Offset of the uuid in the superblock, and its length. */
+export const UUID_OFFSET = 48
+/** Bytes of the uuid. */
+export const UUID_LENGTH = 16
 /** Superblock magic. */
 export const MAGIC = 0xe0f5e1e2
 /** SB_CHKSUM 1 + MTIME 2. */

@@ -1,6 +1,15 @@
 import { copyOf } from '#lib/bytes'
 import { crc32cRaw } from './crc32c.ts'
-import { BLOCK, BLOCK_LOG2, FEATURE_COMPAT, MAGIC, ROOT_NID, SUPERBLOCK_OFFSET } from './format.ts'
+import {
+  BLOCK,
+  BLOCK_LOG2,
+  FEATURE_COMPAT,
+  MAGIC,
+  ROOT_NID,
+  SUPERBLOCK_OFFSET,
+  UUID_LENGTH,
+  UUID_OFFSET,
+} from './format.ts'
 import { type ErofsSource, invalid } from './source.ts'
 
 /** The fields of a superblock that vary. */
@@ -52,6 +61,8 @@ function parseFirstBlock(first: Uint8Array): Superblock {
   view.setUint16(14, 0, true)
   view.setBigUint64(16, 0n, true)
   view.setBigUint64(36, 0n, true)
+  // any uuid: it means nothing to a reader
+  block.fill(0, SUPERBLOCK_OFFSET + UUID_OFFSET, SUPERBLOCK_OFFSET + UUID_OFFSET + UUID_LENGTH)
   if (block.some((byte) => byte !== 0)) throw invalid('a reserved byte of block 0 is set')
   return { rootNid, inodes, metaBlock, blocks }
 }

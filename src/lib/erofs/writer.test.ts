@@ -44,6 +44,22 @@ test('createErofsWriter() writes the vector byte for byte', async () => {
   assert.deepEqual(summary, { size: 12_288, inodes: 6, opaqueRoot: false })
 })
 
+test('createErofsWriter() writes the uuid that it is given, and readErofs() takes any', async () => {
+  const uuid = Uint8Array.from({ length: 16 }, (_, i) => 0xf0 + i)
+  const memory = new ImageMemory()
+  const writer = createErofsWriter({ sink: memory, uuid })
+  await basic(writer)
+  await writer.finish()
+  const image = memory.bytes()
+  assert.deepEqual(image.subarray(1024 + 48, 1024 + 64), uuid)
+  const plain = basicImage()
+  assert.deepEqual([...entries(image).keys()], [...entries(plain).keys()])
+  image.fill(0, 1024 + 48, 1024 + 64)
+  image.set(plain.subarray(1024 + 4, 1024 + 8), 1024 + 4)
+  assert.deepEqual(image, plain, 'nothing but the uuid and the checksum over it')
+  assert.throws(() => createErofsWriter({ sink: memory, uuid: new Uint8Array(15) }), RangeError)
+})
+
 test('an image comes out the same for a sink that takes its time', async () => {
   const build = async (writer: ErofsWriter): Promise<void> => {
     await writer.addFile('large', {}, 300_001, new Uint8Array(300_001).fill(1))

@@ -15,6 +15,7 @@ import {
   S_IFREG,
   S_IFSOCK,
   SUPERBLOCK_OFFSET,
+  UUID_LENGTH,
 } from './format.ts'
 import { ImageOutput, type ImageSink } from './image-output.ts'
 import { EROFS_LIMITS, type ErofsLimits } from './limits.ts'
@@ -74,22 +75,31 @@ export interface ErofsWriter {
 /** Options of `createErofsWriter`. */
 export interface ErofsWriterOptions {
   readonly sink: ImageSink
+  /**
+   * 16 bytes that tell the image from others; zeros by default. Overlayfs gives a file that was written, and
+   * each of its names, one inode number only where the layer below has a uuid.
+   */
+  readonly uuid?: Uint8Array
   /** Defaults: docs/formats/erofs.md. */
   readonly limits?: Partial<ErofsLimits>
 }
 
 /** A writer of one image. */
 export function createErofsWriter(options: ErofsWriterOptions): ErofsWriter {
-  return new StreamingWriter(options.sink, { ...EROFS_LIMITS, ...options.limits })
+  const { sink, limits, uuid = new Uint8Array(UUID_LENGTH) } = options
+  if (uuid.length !== UUID_LENGTH) throw new RangeError('length of a uuid')
+  return new StreamingWriter(sink, { ...EROFS_LIMITS, ...limits }, uuid)
 }
 
 class StreamingWriter implements ErofsWriter {
   readonly #out: ImageOutput
   readonly #tree: Tree
   readonly #limits: ErofsLimits
+  readonly #uuid: Uint8Array
   readonly #tails = new BytePool()
 
-  constructor(sink: ImageSink, limits: ErofsLimits) {
+  constructor(sink: ImageSink, limits: ErofsLimits, uuid: Uint8Array) {
+    this.#uuid = uuid
     this.#out = new ImageOutput(sink)
     this.#tree = new Tree(limits)
     this.#limits = limits
@@ -192,7 +202,7 @@ class StreamingWriter implements ErofsWriter {
     await this.#out.flush()
     const size = this.#out.position
     const inodes = plan.inodes.length
-    const head = superblock(inodes, size / BLOCK, plan.metaBlock)
+    const head = superblock(inodes, size / BLOCK, plan.metaBlock, this.#uuid)
     await this.#out.rewrite(SUPERBLOCK_OFFSET, head)
     return { size, inodes, opaqueRoot: this.#tree.opaqueRoot }
   }

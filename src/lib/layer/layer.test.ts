@@ -9,6 +9,7 @@ import type { LayerCipher } from '#lib/ocicrypt'
 import {
   encryptBlob,
   MemoryFile,
+  openImage,
   openTree,
   pieces,
   sha256,
@@ -56,7 +57,8 @@ async function unpack(
     limits: options.limits ?? {},
     ...options.rest,
   })
-  return { tree: await openTree(sink, layer), layer }
+  const kept = (options.rest?.sink as MemoryFile | undefined) ?? sink
+  return { tree: await openTree(kept, layer), layer }
 }
 
 const plain = (...entries: Uint8Array[]): Promise<Done> => {
@@ -109,6 +111,20 @@ test('a layer unpacks in every compression, plain and encrypted, from memory and
       }
     }
   }
+})
+
+test('images of two layers have two uuids, and of one layer always the same', async () => {
+  const uuidOf = async (contents: string): Promise<string> => {
+    const archive = tarArchive(tarEntry({ name: 'a', data: utf8(contents) }))
+    const sink = new MemoryFile()
+    const { layer } = await unpack(archive, archive, { rest: { sink } })
+    const image = await openImage(sink, layer)
+    return Buffer.from(image.subarray(1024 + 48, 1024 + 64)).toString('hex')
+  }
+  const [first, again, other] = [await uuidOf('x'), await uuidOf('x'), await uuidOf('y')]
+  assert.equal(first, again)
+  assert.notEqual(first, other)
+  assert.notEqual(first, '0'.repeat(32))
 })
 
 test('storage sees ciphertext only', async () => {

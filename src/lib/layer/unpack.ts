@@ -64,7 +64,7 @@ export async function unpackLayer(options: UnpackOptions): Promise<UnpackedLayer
   const sealer = createSealer(layerId === undefined ? { sink } : { sink, layerId })
   try {
     const archive = new Archive(options)
-    const writer = createErofsWriter({ sink: sealer })
+    const writer = createErofsWriter({ sink: sealer, uuid: imageUuid(options.diffId) })
     const omitted: Omissions = { devices: 0, xattrs: 0 }
     let entries = 0
     const { maxEntries = 1_000_000 } = options.limits ?? {}
@@ -80,6 +80,11 @@ export async function unpackLayer(options: UnpackOptions): Promise<UnpackedLayer
     // After `finish` there is nothing left to wipe, after an error there is.
     sealer.abort()
   }
+}
+
+/** What tells the image of one layer from that of another: made from its contents, so that it is the same again. */
+function imageUuid(diffId: string): Uint8Array {
+  return createHash('sha256').update(`enclave-cc/erofs-uuid/1\0${diffId}`).digest().subarray(0, 16)
 }
 
 /** The decompressed archive, hashed and bounded as it passes. */
