@@ -56,6 +56,8 @@ export async function sealLayer(tree: string, spool: string, name: string): Prom
     [
       '--format=pax',
       '--sort=name',
+      '--xattrs',
+      '--xattrs-include=*',
       '--numeric-owner',
       '--owner=0',
       '--group=0',

@@ -28,7 +28,13 @@ export interface LayerJob {
 /** What the stack is told to do. Each is answered with a `StackAnswer` of the same number. */
 export type StackOrder =
   | { readonly do: 'begin'; readonly base: string; readonly expected: readonly Expected[] }
-  | { readonly do: 'mount'; readonly spool: string; readonly layers: readonly LayerJob[] }
+  | {
+      readonly do: 'mount'
+      readonly spool: string
+      readonly layers: readonly LayerJob[]
+      /** Bytes that may be written. */
+      readonly scratchSize: number
+    }
   /** The same with EROFS images that nothing authenticates. */
   | { readonly do: 'mountTwin'; readonly images: readonly string[] }
   | { readonly do: 'read'; readonly seed: number }
@@ -54,6 +60,8 @@ export interface StackAnswer {
   readonly failure?: string
 }
 
+type MountOrder = Extract<StackOrder, { do: 'mount' }>
+
 interface Mounted {
   readonly root: string
   readonly pool?: ServePool
@@ -76,7 +84,7 @@ class Stack {
         for (let i = 0; i < READERS; i++) this.#readers.push(startReader(order.expected))
         return {}
       case 'mount':
-        return this.#refusable(() => this.#mountSealed(order.spool, order.layers))
+        return this.#refusable(() => this.#mountSealed(order))
       case 'mountTwin':
         return this.#refusable(async () => this.#mountTwin(order.images))
       case 'read':
@@ -124,7 +132,7 @@ class Stack {
     }
   }
 
-  async #mountSealed(spool: string, layers: readonly LayerJob[]): Promise<Mounted> {
+  async #mountSealed({ spool, layers, scratchSize }: MountOrder): Promise<Mounted> {
     const files = openLayers(
       { spool, cache: spool },
       layers.map(({ key, root, header, file }) => ({
@@ -144,7 +152,7 @@ class Stack {
         base,
         files,
         pool,
-        scratchSize: 16 * 1024 * 1024,
+        scratchSize,
         onTrouble: () => {},
       })
     } catch (error) {

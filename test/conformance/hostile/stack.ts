@@ -52,14 +52,18 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Mounts sealed layers as init does; gives the code of a refusal. */
-  async mount(spool: string, layers: readonly HandoverLayer[]): Promise<string | undefined> {
+  async mount(
+    spool: string,
+    layers: readonly HandoverLayer[],
+    scratchSize: number = 16 * 1024 * 1024,
+  ): Promise<string | undefined> {
     const jobs = layers.map(({ key, root, header, file }) => ({
       key: Buffer.from(key).toString('base64'),
       root: Buffer.from(root).toString('base64'),
       header: Buffer.from(header).toString('base64'),
       file,
     }))
-    return (await this.order({ do: 'mount', spool, layers: jobs })).refused
+    return (await this.order({ do: 'mount', spool, layers: jobs, scratchSize })).refused
   }
 
   /** Mounts plain EROFS images, base first; gives the code of a refusal. */
