@@ -138,7 +138,7 @@ function shares(of: Pids, part = 'Pss'): Record<keyof Pids, number> {
 }
 
 /** Largest resident size in MiB since the process began. */
-function peak(pid: number): number {
+export function peak(pid: number): number {
   return kib(`/proc/${pid}/status`, 'VmHWM')
 }
 

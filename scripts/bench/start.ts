@@ -22,11 +22,13 @@ const HOLD = 'trap "exit 0" TERM; sleep 3600 & wait'
 const GOAL = 0.333
 
 /** Times of one start in milliseconds. */
-interface Start {
+export interface Start {
   readonly firstOutput: number
   readonly whole: number
   /** Milliseconds that each step took, by the name that the command gives it. */
   readonly steps: ReadonlyMap<string, number>
+  /** What was printed. */
+  readonly stdout: string
 }
 
 export const bench: Bench = { peers: ['runc', 'containerd'], run }
@@ -122,12 +124,15 @@ function steps(kind: string, starts: readonly Start[]): Row[] {
 }
 
 /** Waits for a command; throws if it fails. Progress lines are timed as they come. */
-async function timeStart(child: ChildProcess): Promise<Start> {
+export async function timeStart(child: ChildProcess): Promise<Start> {
   const begin = performance.now()
-  let [firstOutput, last, stderr] = [0, begin, '']
+  let [firstOutput, last, stdout, stderr] = [0, begin, '', '']
   const steps = new Map<string, number>()
   child.stdout?.once('data', () => {
     firstOutput = performance.now() - begin
+  })
+  child.stdout?.on('data', (chunk) => {
+    stdout += String(chunk)
   })
   child.stderr?.on('data', (chunk) => {
     stderr += String(chunk)
@@ -140,7 +145,7 @@ async function timeStart(child: ChildProcess): Promise<Start> {
   const [code] = (await once(child, 'close')) as [number | null]
   const whole = performance.now() - begin
   if (code !== 0) throw new Error(`a start failed with exit code ${code}:\n${stderr}`)
-  return { firstOutput, whole, steps }
+  return { firstOutput, whole, steps, stdout }
 }
 
 /** Starts of the same program by runc alone. */
