@@ -19,9 +19,35 @@ function missing(): string | false {
 const skip = missing()
 if (skip) console.log(`skip: loop fallback: ${skip}`)
 
+const ENODEV = 19
+const ENOTBLK = 15
+
 test('a kernel without EROFS from a file gets loop devices, which are gone afterwards', {
   skip,
 }, async () => {
+  const { stdout, stderr, status } = await runOn({ type: 'erofs', errno: ENOTBLK })
+  assert.deepEqual([stdout, stderr, status], ['inside\n', '', 9])
+})
+
+test('a kernel that lacks a filesystem is named as such, and nothing stays mounted', {
+  skip,
+}, async () => {
+  for (const [type, told] of [
+    ['erofs', /^EROFS_MISSING: .*the kernel has no such filesystem \(ENODEV\)\n$/],
+    [
+      'overlay',
+      /^ROOTFS_MOUNT_FAILED: mounting the root filesystem: mount overlay on .*: ENODEV\n$/,
+    ],
+    ['fuse.sealed', /^ROOTFS_MOUNT_FAILED: .*: mount fuse\.sealed on .*: ENODEV\n$/],
+  ] as const) {
+    const { stdout, stderr, status } = await runOn({ type, errno: ENODEV })
+    assert.match(stderr, told)
+    assert.deepEqual([stdout, status], ['', 1])
+  }
+})
+
+/** One container on a kernel with this fault; nothing of it may stay, however it ended. */
+async function runOn(fault: { type: string; errno: number }) {
   using folder = testFolder()
   const tree = join(folder.path, 'tree')
   for (const name of ['bin', 'proc', 'dev', 'sys']) mkdirSync(join(tree, name), { recursive: true })
@@ -36,13 +62,13 @@ test('a kernel without EROFS from a file gets loop devices, which are gone after
   const hex = { key: toHex(key), root: toHex(root), header: toHex(header), file }
   const spool = join(folder.path, 'spool')
   const places = { base, spool, cache: spool, runc: '/usr/sbin/runc' }
-  writeFileSync(job, JSON.stringify({ ...places, config, layers: [hex] }))
+  writeFileSync(job, JSON.stringify({ ...places, fault, config, layers: [hex] }))
   const entry = join(import.meta.dirname, '../support/stack-entry.ts')
   const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', entry, job], {
     encoding: 'utf8',
     timeout: 120_000,
   })
-  assert.deepEqual([run.stdout, run.stderr, run.status], ['inside\n', '', 9])
   await eventually(() => findTraces(base, config.cgroupsPath).loops.length === 0)
   assert.deepEqual(findTraces(base, config.cgroupsPath), NO_TRACES)
-})
+  return run
+}

@@ -42,20 +42,25 @@ afterEach(async () => {
 
 /**
  * The program inside a mount namespace of its own, after `sh` commands that take something away; with
- * `user`, as that user; with `top`, from that place instead of the checkout.
+ * `user`, as that user; with `top`, from that place instead of the checkout; with `tracer`, started by it.
  */
 function inside(
   setUp: string,
   args: readonly string[],
-  options: { user?: number; env?: Record<string, string>; top?: string } = {},
+  options: {
+    user?: number
+    env?: Record<string, string>
+    top?: string
+    tracer?: readonly string[]
+  } = {},
 ): CliResult {
   const program = ['--disable-warning=ExperimentalWarning', join(world.dist, 'enclave-cc.cjs')]
   const drop =
     options.user === undefined
       ? []
       : ['setpriv', `--reuid=${options.user}`, `--regid=${options.user}`, '--clear-groups']
-  const { top = TOP } = options
-  const command = [...drop, process.execPath, ...program, ...args].map((word) =>
+  const { top = TOP, tracer = [] } = options
+  const command = [...drop, ...tracer, process.execPath, ...program, ...args].map((word) =>
     word.startsWith(`${TOP}/`) ? top + word.slice(TOP.length) : word,
   )
   const script = `set -e; ${setUp}; exec "$@"`
@@ -98,6 +103,108 @@ test('without /dev/fuse', () => {
     failed.some(({ name, next }) => /fuse/.test(name) && next !== undefined),
     JSON.stringify(failed),
   )
+})
+
+interface Probed {
+  readonly ok: boolean
+  readonly probes: readonly {
+    readonly name: string
+    readonly ok: boolean
+    readonly required: boolean
+    readonly found: string
+    readonly needed: string
+    readonly next?: string
+  }[]
+}
+
+/** What doctor finds there: names of the probes that failed, and what it says about one. */
+function examined(setUp: string): { failed: string[]; found: (name: string) => string } {
+  const doctor = inside(setUp, ['doctor', '--json'])
+  const { ok, probes } = doctor.json<Probed>()
+  assert.equal(doctor.code, ok ? 0 : 1)
+  for (const probe of probes) assert.equal(probe.next === undefined, probe.ok, probe.name)
+  return {
+    failed: probes.filter((probe) => !probe.ok && probe.required).map(({ name }) => name),
+    found(name) {
+      const probe = probes.find((one) => one.name === name)
+      return `${probe?.ok === true ? 'ok' : 'no'}: ${probe?.found}; ${probe?.next ?? ''}`
+    },
+  }
+}
+
+/** The node's data on a tmpfs, from which EROFS does not mount: as on Linux before 6.12. */
+const onTmpfs = (): string =>
+  `cp -r ${world.root} ${world.path('spare')}; mount -t tmpfs none ${world.root}; cp -r ${world.path('spare')}/. ${world.root}; rm -r ${world.path('spare')}`
+
+test('doctor finds nothing missing here, and looks at each part', () => {
+  const { failed, found } = examined('true')
+  assert.deepEqual(failed, [])
+  for (const name of ['fuse', 'erofs', 'loop', 'overlayfs', 'runc', 'cgroups', 'node']) {
+    assert.match(found(name), /^ok: \S/, name)
+  }
+  for (const name of ['erofs-file', 'noswap', 'swap', 'libatomic1']) {
+    assert.match(found(name), /^(ok|no): \S/, name)
+  }
+})
+
+test('where EROFS does not mount from a file, loop devices do, and are gone afterwards', () => {
+  const { failed, found } = examined(onTmpfs())
+  assert.deepEqual(failed, [])
+  assert.match(found('erofs'), /^ok: through a loop device/)
+  assert.match(found('erofs-file'), /^no: not below .*nothing to do while loop works/)
+  const ran = inside(onTmpfs(), ['run', '--rm', app])
+  assert.equal(ran.stdout, 'hello\n', ran.stderr)
+})
+
+test('where EROFS needs a loop device and there is none', () => {
+  const hide = `printf '' >${world.path('nothing')}; mount --bind ${world.path('nothing')} /dev/loop-control; ${onTmpfs()}`
+  const told = refused(inside(hide, ['run', '--rm', app]), 'LOOP_MISSING')
+  assert.match(told.next, /modprobe loop.*doctor/)
+  const { failed, found } = examined(hide)
+  assert.deepEqual(failed, ['erofs'])
+  assert.match(found('loop'), /^no: .*modprobe loop/)
+})
+
+test('a kernel without EROFS', () => {
+  // no kernel here lacks it, so its answer to this one mount is exchanged on the way
+  const { image } = JSON.parse(
+    readFileSync(join(world.root, 'bundles/default/agent.json'), 'utf8'),
+  ).manifest
+  const target = join(world.state, 'bundles', image.sha256.slice(0, 32), 'root')
+  const inject = ['-e', 'trace=mount', '-e', 'inject=mount:error=ENODEV', '-P', target]
+  const tracer = ['strace', '-f', '-qq', '-o', '/dev/null', ...inject]
+  const told = refused(inside('true', ['run', '--rm', app], { tracer }), 'EROFS_MISSING')
+  assert.match(told.sentence, /no such filesystem/)
+  assert.match(told.next, /modprobe erofs.*doctor/)
+})
+
+test('inside an unprivileged container, whose root is not the root of the machine', () => {
+  const tracer = ['unshare', '--user', '--map-root-user', '--mount']
+  const told = refused(inside('true', ['run', '--rm', app], { tracer }), 'EROFS_MISSING')
+  assert.match(told.sentence, /not permitted here/)
+  const doctor = inside('true', ['doctor'], { tracer })
+  assert.equal(doctor.code, 1)
+  assert.match(doctor.stdout, /^FAIL {2}erofs .*not permitted here.*\n.*unprivileged container/m)
+})
+
+test('without cgroups, and without the library of the pinned node', () => {
+  const { failed, found } = examined('mount -t tmpfs none /sys/fs/cgroup')
+  assert.deepEqual(failed, ['cgroups'])
+  assert.match(found('cgroups'), /^no: without memory, .*mount the cgroup filesystem/)
+  const library = spawnSync('sh', ['-c', 'ls /lib/*-linux-gnu/libatomic.so.1'], {
+    encoding: 'utf8',
+  }).stdout.trim()
+  const hide = `printf '' >${world.path('nothing')}; mount --bind ${world.path('nothing')} ${library}; exec ${TOP}/bin/enclave-cc doctor`
+  const ran = spawnSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', hide], {
+    encoding: 'utf8',
+    env: world.env,
+  })
+  const told = refused(
+    { ...ran, code: ran.status ?? -1, json: () => undefined as never },
+    'PACKAGE_MISSING',
+    1,
+  )
+  assert.match(told.next, /apt-get install libatomic1/)
 })
 
 test('without a package that the bundle is made of', () => {

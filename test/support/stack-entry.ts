@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'
 import { fromHex } from '#lib/bytes'
+import { isCoded } from '#lib/errors'
 import { parseLaunchConfig } from '#lib/launch'
 import { SystemError } from '#platform/ffi'
 import { linuxMounts, type Mounts } from '#platform/mount'
@@ -9,27 +10,32 @@ import { startContainer } from '../../src/enclave/init/container.ts'
 import { ServePool } from '../../src/enclave/init/serve-pool.ts'
 import { runServeWorker } from '../../src/enclave/init/serve-worker.ts'
 
-// One container without an enclave around it, on a kernel that seems not to mount EROFS from a file.
-// Argument: a JSON file { base, spool, runc, config, layers: [{ key, root, header, file }] } (hex).
+// One container without an enclave around it, on a kernel that answers mounts of one filesystem with an errno.
+// Argument: a JSON file { fault: { type, errno }, base, spool, runc, config, layers: [{ key, root, header,
+// file }] } (hex). A refusal is a line `CODE: message` on standard error.
 
-const ENOTBLK = 15
-const olderKernel: Mounts = {
+interface Fault {
+  readonly type: string
+  readonly errno: number
+}
+
+const faulty = ({ type, errno }: Fault): Mounts => ({
   mount(request) {
-    if (request.type === 'erofs') throw new SystemError('mount', request.target, ENOTBLK)
+    if (request.type === type) throw new SystemError('mount', `${type} on ${request.target}`, errno)
     linuxMounts.mount(request)
   },
   unmount: (target, options) => linuxMounts.unmount(target, options),
-}
+})
 
 async function main(job: string): Promise<void> {
   enterPrivateMounts()
   becomeSubreaper()
-  const { config, layers, ...places } = JSON.parse(readFileSync(job, 'utf8'))
+  const { config, layers, fault, ...places } = JSON.parse(readFileSync(job, 'utf8'))
   using reaper = new Reaper()
   const alive = setInterval(() => {}, 1000)
   const container = await startContainer({
     ...places,
-    mounts: olderKernel,
+    mounts: faulty(fault),
     reaper,
     pool: new ServePool(import.meta.filename, 2),
     config: parseLaunchConfig(Buffer.from(JSON.stringify(config))),
@@ -46,5 +52,14 @@ async function main(job: string): Promise<void> {
   process.exitCode = exit.code
 }
 
-if (isMainThread) await main(process.argv[2] ?? '')
-else runServeWorker()
+if (isMainThread) {
+  try {
+    await main(process.argv[2] ?? '')
+  } catch (error) {
+    if (!isCoded(error)) throw error
+    console.error(`${error.code}: ${error.message}`)
+    process.exit(1)
+  }
+} else {
+  runServeWorker()
+}

@@ -1,8 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { isCoded } from '#lib/errors'
 import { MAX_READ } from '#lib/fuse'
+import { mountErofs } from '#platform/erofs'
+import { SystemError } from '#platform/ffi'
 import { mountFuse } from '#platform/fuse'
-import { loopMount } from '#platform/loop'
 import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
 import { InitError } from './init-error.ts'
 import { mountMemory } from './memory-mount.ts'
@@ -35,14 +37,14 @@ export interface RootfsOptions {
   readonly onTrouble: () => void
 }
 
-const { rdonly, nosuid, nodev, noatime } = MOUNT_FLAGS
+const { nosuid, nodev, noatime } = MOUNT_FLAGS
 // No feature that follows extended attributes of a hostile layer (kernel, overlayfs.rst).
 const OVERLAY = 'index=off,metacopy=off,xino=off,redirect_dir=off'
 
 /**
  * Mounts the stack: FUSE with the decrypted images, EROFS on each of its files, and an overlay of them
  * with a tmpfs on top. The calling thread must not be one that serves. Throws InitError
- * `ROOTFS_TAMPERED` or `ROOTFS_MOUNT_FAILED`; nothing stays mounted then.
+ * `ROOTFS_TAMPERED` or `ROOTFS_MOUNT_FAILED`, or what `mountErofs` says the machine lacks; nothing stays mounted then.
  */
 export async function mountRootfs(options: RootfsOptions): Promise<Rootfs> {
   const stack = new MountStack(options)
@@ -116,15 +118,7 @@ class MountStack {
   }
 
   #mountErofs(image: string, target: string): void {
-    const { mounts } = this.#options
-    const flags = rdonly | nodev | noatime
-    try {
-      mounts.mount({ source: image, target, type: 'erofs', flags })
-    } catch (error) {
-      // Before Linux 6.12 EROFS wants a block device.
-      if ((error as { code?: string }).code !== 'ENOTBLK') throw error
-      loopMount(image, target)
-    }
+    mountErofs(this.#options.mounts, image, target, noatime)
     this.#mounted.push(target)
   }
 }
@@ -144,7 +138,10 @@ function mountError(error: unknown, pool: ServePool): unknown {
       },
     )
   }
-  return new InitError('ROOTFS_MOUNT_FAILED', 'mounting the root filesystem failed', {
+  // What the machine lacks has a code of its own.
+  if (isCoded(error)) return error
+  const found = error instanceof SystemError ? error.message : code || 'it failed'
+  return new InitError('ROOTFS_MOUNT_FAILED', `mounting the root filesystem: ${found}`, {
     cause: error,
     details: { errno: code },
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { examine, reportText } from './doctor.ts'
-import { type Probe, versionAtLeast } from './probe.ts'
+import { NotTried, type Probe, versionAtLeast } from './probe.ts'
 
 const probe = (name: string, required: boolean, ok: boolean): Probe => ({
   name,
@@ -37,6 +37,50 @@ test('a probe that throws is a finding, and the next ones still run', async () =
     probes.map(({ found }) => found),
     ['no such device', 'f'],
   )
+})
+
+test('a failed system call is a finding in words, with its path where it has one', async () => {
+  const failing = (error: object): Probe => ({
+    ...probe('a', true, true),
+    look: () => {
+      throw Object.assign(new Error('raw'), error)
+    },
+  })
+  const { probes } = await examine([
+    failing({ code: 'ENOENT', syscall: 'open', path: '/dev/fuse' }),
+    failing({ code: 'ENODEV', syscall: 'mount' }),
+    failing({ code: 'E999', syscall: 'mount' }),
+    failing({ code: 'EROFS_MISSING' }),
+  ])
+  assert.deepEqual(
+    probes.map(({ found }) => found),
+    [
+      '/dev/fuse: it does not exist (ENOENT)',
+      'the kernel does not have it (mount: ENODEV)',
+      ...['raw', 'raw'],
+    ],
+  )
+})
+
+test('what to do follows from what was found, where that says more', async () => {
+  const failing = (error: Error): Probe => ({
+    ...probe('a', true, true),
+    look: () => {
+      throw error
+    },
+  })
+  const denied = Object.assign(new Error('no'), { code: 'EPERM', syscall: 'mount' })
+  const { probes } = await examine([
+    failing(denied),
+    failing(new Error('coded', { cause: denied })),
+    failing(new NotTried('namespaces')),
+    failing(new Error('other')),
+  ])
+  const [first, second, third, fourth] = probes.map(({ next }) => next ?? '')
+  assert.match(first ?? '', /unprivileged container/)
+  assert.equal(second, first)
+  assert.equal(third, 'see namespaces')
+  assert.equal(fourth, 'fix a')
 })
 
 test('versionAtLeast() compares numbers, not text', () => {

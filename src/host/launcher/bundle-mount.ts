@@ -13,8 +13,8 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CodedError } from '#lib/errors'
+import { mountErofs } from '#platform/erofs'
 import { type FileLock, lockFile, tryLockFile } from '#platform/lock'
-import { loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { readBundle, type SignedBundle } from './signed-bundle.ts'
 
@@ -41,7 +41,8 @@ export interface BundlePlaces {
 /**
  * Mounts the bundle in `dir` unless it is mounted already, and holds it. The image is hashed while it
  * is copied to a private file without a name, which is mounted: nothing on disk can be exchanged
- * between the check and what is executed. Throws CodedError BUNDLE_MISSING or BUNDLE_IMAGE_MISMATCH.
+ * between the check and what is executed. Throws CodedError BUNDLE_MISSING,
+ * BUNDLE_IMAGE_MISMATCH, EROFS_MISSING or LOOP_MISSING.
  */
 export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
   const { agent, init } = readBundle(dir)
@@ -164,20 +165,9 @@ function mountCopy(
         details: { expected: sha256, actual },
       })
     }
-    mountErofs(`/proc/self/fd/${copy}`, target)
+    mountErofs(linuxMounts, `/proc/self/fd/${copy}`, target, MOUNT_FLAGS.nosuid)
   } finally {
     closeSync(copy)
-  }
-}
-
-function mountErofs(image: string, target: string): void {
-  try {
-    const flags = MOUNT_FLAGS.rdonly | MOUNT_FLAGS.nodev | MOUNT_FLAGS.nosuid
-    linuxMounts.mount({ source: image, target, type: 'erofs', flags })
-  } catch (error) {
-    // before Linux 6.12 EROFS wants a block device
-    if ((error as { code?: string }).code !== 'ENOTBLK') throw error
-    loopMount(image, target)
   }
 }
 

@@ -1,26 +1,38 @@
-import { closeSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createErofsWriter } from '#lib/erofs'
+import { mountErofs } from '#platform/erofs'
 import { mountFuse } from '#platform/fuse'
 import { loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
-import type { Finding, Probe } from '../probe.ts'
+import { needFuseDevice } from '../../supervisor/fuse-device.ts'
+import { type Finding, NotTried, type Probe } from '../probe.ts'
 
 /**
  * Probes of the filesystems, by mounting them: a name in /proc/filesystems says neither that a module
  * can be loaded nor that mounting is allowed. They run in a private mount namespace that this process
- * enters for good, so use them in a program that ends after them; nothing of it is seen outside.
+ * enters for good, so use them in a program that ends after them; nothing of it is seen outside. `root`
+ * is where bundles and layers of this node lie: whether a file can be mounted depends on what it lies on.
  */
-export function filesystemProbes(): readonly Probe[] {
-  const stage = new Stage()
+export function filesystemProbes(root: string): readonly Probe[] {
+  const stage = new Stage(root)
   return [
     {
       name: 'namespaces',
       required: true,
       needed: 'mount namespaces',
-      next: 'allow unshare(2) here: not inside an unprivileged container',
+      next: 'run as root, and allow unshare(2) here: not inside an unprivileged container',
       look: () => stage.enter(),
     },
     {
@@ -33,9 +45,23 @@ export function filesystemProbes(): readonly Probe[] {
     {
       name: 'erofs',
       required: true,
-      needed: 'EROFS, from a file (Linux 6.12) or through a loop device',
+      needed: 'EROFS, from a file or through a loop device',
       next: 'modprobe erofs loop; Debian and Ubuntu have both in the usual kernel packages',
       look: () => stage.erofs(),
+    },
+    {
+      name: 'erofs-file',
+      required: false,
+      needed: 'Linux 6.12, and --root on a disk filesystem (not tmpfs, not overlay)',
+      next: 'nothing to do while loop works: each layer then takes a loop device',
+      look: () => stage.erofsFromFile(),
+    },
+    {
+      name: 'loop',
+      required: false,
+      needed: 'loop devices, where EROFS does not mount from a file and for --scratch disk',
+      next: 'modprobe loop, and give this environment /dev/loop-control and /dev/loop*',
+      look: () => stage.loop(),
     },
     {
       name: 'overlayfs',
@@ -44,12 +70,24 @@ export function filesystemProbes(): readonly Probe[] {
       next: 'modprobe overlay',
       look: () => stage.overlay(),
     },
+    {
+      name: 'noswap',
+      required: false,
+      needed: 'tmpfs that is never swapped (Linux 6.4)',
+      next: 'upgrade the kernel, or keep swap off: what containers write lies in a tmpfs',
+      look: () => stage.noswap(),
+    },
   ]
 }
 
 /** A tmpfs to try things on; it and all that is on it vanish with the last process of the namespace. */
 class Stage {
+  readonly #root: string
   #folder: string | undefined
+
+  constructor(root: string) {
+    this.#root = root
+  }
 
   enter(): Finding {
     enterPrivateMounts()
@@ -70,36 +108,51 @@ class Stage {
 
   fuse(): Finding {
     const directory = this.#make('fuse')
+    needFuseDevice()
     closeSync(mountFuse(linuxMounts, directory, 4096))
     linuxMounts.unmount(directory, { detach: true })
     return { ok: true, found: 'works' }
   }
 
   async erofs(): Promise<Finding> {
-    const target = this.#make('erofs')
-    // Not on the tmpfs: EROFS does not take a file of one, and would seem to need a loop device.
-    const folder = mkdtempSync('/var/tmp/enclave-cc-doctor-')
-    const image = join(folder, 'image.erofs')
-    try {
-      writeFileSync(image, await smallImage())
-      return this.#mountErofs(image, target)
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
+    const how = await this.#onDisk((image) => {
+      const target = this.#make('erofs')
+      const way = mountErofs(linuxMounts, image, target)
+      linuxMounts.unmount(target)
+      return way
+    })
+    return { ok: true, found: how === 'file' ? 'from a file' : 'through a loop device' }
   }
 
-  #mountErofs(image: string, target: string): Finding {
-    try {
-      const flags = MOUNT_FLAGS.rdonly
-      linuxMounts.mount({ source: image, target, type: 'erofs', flags })
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ENOTBLK') throw error
-      loopMount(image, target)
+  async erofsFromFile(): Promise<Finding> {
+    return await this.#onDisk((image) => {
+      const target = this.#make('erofs-file')
+      try {
+        const flags = MOUNT_FLAGS.rdonly
+        linuxMounts.mount({ source: image, target, type: 'erofs', flags })
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ENOTBLK') throw error
+        return { ok: false, found: `not below ${dirname(dirname(image))}` }
+      }
       linuxMounts.unmount(target)
-      return { ok: true, found: 'through a loop device' }
-    }
-    linuxMounts.unmount(target)
-    return { ok: true, found: 'from a file' }
+      return { ok: true, found: 'works' }
+    })
+  }
+
+  async loop(): Promise<Finding> {
+    return await this.#onDisk((image) => {
+      // Opened first: where it is missing, that is the finding, whatever a mount would say.
+      closeSync(openSync('/dev/loop-control', 'r+'))
+      const target = this.#make('loop')
+      try {
+        loopMount(image, target)
+        linuxMounts.unmount(target)
+      } catch (error) {
+        // The device was there: that EROFS cannot be mounted is the finding of another probe.
+        if ((error as { syscall?: string }).syscall !== 'mount') throw error
+      }
+      return { ok: true, found: 'works' }
+    })
   }
 
   overlay(): Finding {
@@ -117,12 +170,43 @@ class Stage {
     return { ok: true, found: 'works' }
   }
 
+  noswap(): Finding {
+    const target = this.#make('noswap')
+    const tmpfs = { source: 'doctor', target, type: 'tmpfs', flags: MOUNT_FLAGS.nosuid }
+    try {
+      linuxMounts.mount({ ...tmpfs, data: 'noswap' })
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'EINVAL') throw error
+      return { ok: false, found: 'the kernel does not know the option' }
+    }
+    linuxMounts.unmount(target)
+    return { ok: true, found: 'works' }
+  }
+
+  /** Runs `look` with an image on the filesystem of the node's data. */
+  async #onDisk<T>(look: (image: string) => T): Promise<T> {
+    if (this.#folder === undefined) throw new NotTried('namespaces')
+    const folder = mkdtempSync(join(nearest(this.#root), '.enclave-cc-doctor-'))
+    try {
+      const image = join(folder, 'image.erofs')
+      writeFileSync(image, await smallImage())
+      return look(image)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+
   #make(name: string): string {
-    if (this.#folder === undefined) throw new Error('not tried: no private mount namespace')
+    if (this.#folder === undefined) throw new NotTried('namespaces')
     const path = join(this.#folder, name)
     mkdirSync(path)
     return path
   }
+}
+
+/** The folder, or the nearest one above it that exists. */
+function nearest(folder: string): string {
+  return existsSync(folder) || folder === dirname(folder) ? folder : nearest(dirname(folder))
 }
 
 async function smallImage(): Promise<Uint8Array> {

@@ -97,5 +97,5 @@ function subfolders(path: string): string[] {
 
 function lookAtSwap(): Finding {
   const areas = readFileSync('/proc/swaps', 'utf8').trim().split('\n').length - 1
-  return { ok: areas === 0, found: areas === 0 ? 'off' : `${areas} areas` }
+  return { ok: areas === 0, found: areas === 0 ? 'off' : `on: ${areas} in /proc/swaps` }
 }

@@ -1,5 +1,9 @@
 /** Codes of the node side: launcher, supervisor and its commands. */
 export const NODE_CODES = {
+  PACKAGE_MISSING: {
+    meaning: 'A program or library that enclave-cc is started with is not installed.',
+    next: 'install what the message names; sh scripts/bootstrap.sh does it in a checkout',
+  },
   ROOT_REQUIRED: {
     meaning: 'The command needs root: it mounts and starts containers.',
     next: 'run it as root, for example with sudo',
@@ -7,6 +11,14 @@ export const NODE_CODES = {
   FUSE_MISSING: {
     meaning: 'The machine has no /dev/fuse, through which root filesystems are served.',
     next: 'modprobe fuse, or hand the device into the container or VM; then see: enclave-cc doctor',
+  },
+  EROFS_MISSING: {
+    meaning: 'The kernel has no EROFS, or does not let this process mount it.',
+    next: 'modprobe erofs, or leave the unprivileged container; then see: enclave-cc doctor',
+  },
+  LOOP_MISSING: {
+    meaning: 'An EROFS image needs a loop device here, and none can be had.',
+    next: 'modprobe loop and give this environment /dev/loop-control; none is needed from Linux 6.12 on with --root on a disk filesystem; then see: enclave-cc doctor',
   },
   ENCLAVE_START_FAILED: {
     meaning: 'An enclave process could not be started, or ended before it was ready.',

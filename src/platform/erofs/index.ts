@@ -1,0 +1,2 @@
+export type { ErofsMountCode } from './mount-erofs.ts'
+export { mountErofs } from './mount-erofs.ts'
