@@ -232,6 +232,28 @@ test('with a linger a spare outlives the last container, serves the next one, an
   await until(async () => !isAlive(pid(last, 'supervisor')), 'the end of the linger')
 })
 
+test('with a linger short containers, one after the other, find a spare each; two if the pool has two', async () => {
+  const env = { ENCLAVE_CC_POOL_SIZE: '2', ENCLAVE_CC_POOL_LINGER: '1h' }
+  await world.ok(['run', '--rm', short], { env })
+  const [before] = await spares(1)
+  assert.ok(before !== undefined)
+  const { stdout } = await world.ok(['run', '--rm', short], { env })
+  assert.equal(stdout, 'done\n')
+  assert.equal(isAlive(pid(before, 'agent')), false, 'it was the container’s and ended with it')
+  const [after] = await spares(1)
+  assert.ok(after !== undefined)
+  const first = await detached({ env })
+  assert.equal(await took(first, after), true)
+  const two = await spares(2)
+  const both = await Promise.all([detached({ env }), detached({ env })])
+  for (const id of both) {
+    const { agent } = await container(id)
+    assert.ok(two.some((spare) => pid(spare, 'agent') === agent.pid))
+  }
+  await world.ok(['rm', '-f', first, ...both], { env })
+  await world.ok(['pool', 'drain'])
+})
+
 test('pool drain ends spares at once and leaves containers alone', async () => {
   const env = { ENCLAVE_CC_POOL_SIZE: '1', ENCLAVE_CC_POOL_LINGER: '1h' }
   const first = await detached({ env })
@@ -267,6 +289,31 @@ test('a start that is interrupted at any moment of the claim leaves nothing', as
       const { stdout } = await world.ok(['ps', '-aq', '--no-trunc'])
       return stdout.trim() === first
     }, 'the end of the interrupted start')
+  }
+  await removed(first)
+})
+
+test('a start that is interrupted when it has its spare ends it, and leaves nothing', async () => {
+  const first = await detached()
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGKILL', null],
+  ] as const) {
+    const [spare] = await spares(1)
+    assert.ok(spare !== undefined)
+    // so that the start gets no further than that
+    process.kill(pid(spare, 'agent'), 'SIGSTOP')
+    const child = world.start(['run', server], ON)
+    const gone = once(child, 'exit')
+    const claimed = async (): Promise<boolean> =>
+      !(await status()).pool.spares.some(({ id }) => id === spare.id)
+    await until(claimed, 'the claim')
+    child.kill(signal)
+    assert.equal((await gone)[0], code)
+    for (const { name, pid } of spare.processes) {
+      await until(async () => !isAlive(pid), `the end of its ${name}`)
+    }
+    assert.equal((await world.ok(['ps', '-aq', '--no-trunc'])).stdout.trim(), first)
   }
   await removed(first)
 })

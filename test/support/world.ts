@@ -199,6 +199,7 @@ http: {addr: ${this.registry}}
       const ids = readdirSync(join(this.root, 'containers')).filter((name) => name.length === 64)
       for (const id of ids) await this.cli(['rm', '-f', id])
     }
+    if (existsSync(join(this.state, 'pool'))) await this.cli(['pool', 'drain'])
     await Promise.all(this.#children.map(end))
     await this.#othersGone()
     this.#showSupervisorLog()

@@ -24,6 +24,7 @@ export class PoolKeeper {
   readonly #host: SpareHost
   readonly #folder: PoolFolder | undefined
   #live: FileLock | undefined
+  #begun = false
   #timer: NodeJS.Timeout | undefined
   #retryMs = RETRY_MS
   #notBefore = 0
@@ -44,6 +45,7 @@ export class PoolKeeper {
 
   /** The container runs: from now on there shall be spares. */
   begin(): void {
+    this.#begun = true
     if (this.#live !== undefined) this.#lookIn(SETTLED_MS)
   }
 
@@ -53,6 +55,8 @@ export class PoolKeeper {
     const [folder, live] = [this.#folder, this.#live]
     if (folder === undefined || live === undefined) return
     this.#live = undefined
+    // with a linger also short containers, one after the other, find a spare
+    if (this.#job.pool.linger > 0 && this.#begun) this.#tryFill()
     live[Symbol.dispose]()
     if (this.#job.pool.linger > 0) return
     if (!folder.hasLife()) await endSpares(folder)
@@ -60,16 +64,20 @@ export class PoolKeeper {
 
   #lookIn(milliseconds: number): void {
     this.#timer = setTimeout(() => {
-      try {
-        this.#fill()
-      } catch (error) {
-        // a container does not suffer from a pool that cannot be filled
-        process.stderr.write(`starting a spare: ${String(error)}\n`)
-        return
-      }
-      this.#lookIn(LOOK_MS)
+      if (this.#tryFill()) this.#lookIn(LOOK_MS)
     }, milliseconds)
     this.#timer.unref()
+  }
+
+  // A container does not suffer from a pool that cannot be filled.
+  #tryFill(): boolean {
+    try {
+      this.#fill()
+      return true
+    } catch (error) {
+      process.stderr.write(`starting a spare: ${String(error)}\n`)
+      return false
+    }
   }
 
   #fill(): void {
