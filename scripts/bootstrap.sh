@@ -17,9 +17,9 @@ packages="libatomic1"
 for word in "$@"; do
   case $word in
     --no-install) install=no ;;
-    test) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo openssl python3 e2fsprogs tar xz-utils" ;;
-    demo) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo tar xz-utils" ;;
-    bench) packages="$packages runc ca-certificates erofs-utils docker-registry skopeo containerd gocryptfs fuse3 fio git umoci tar xz-utils" ;;
+    test) packages="$packages runc e2fsprogs ca-certificates erofs-utils docker-registry skopeo openssl python3 tar xz-utils" ;;
+    demo) packages="$packages runc e2fsprogs ca-certificates erofs-utils docker-registry skopeo tar xz-utils" ;;
+    bench) packages="$packages runc e2fsprogs ca-certificates erofs-utils docker-registry skopeo containerd gocryptfs fuse3 fio git umoci tar xz-utils" ;;
     *) fail "unknown argument $word [USAGE]" "use --no-install, test, demo or bench" 2 ;;
   esac
 done

@@ -1,8 +1,11 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { linuxMounts } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
+import { Ground } from '../../src/enclave/init/ground.ts'
 import { mountRootfs } from '../../src/enclave/init/rootfs.ts'
+import { mountMemoryScratch } from '../../src/enclave/init/scratch.ts'
 import { ServePool } from '../../src/enclave/init/serve-pool.ts'
 import { runServeWorker } from '../../src/enclave/init/serve-worker.ts'
 
@@ -11,8 +14,8 @@ import { runServeWorker } from '../../src/enclave/init/serve-worker.ts'
 async function main(base: string, file: string): Promise<void> {
   enterPrivateMounts()
   const pool = new ServePool(import.meta.filename, 2)
-  await pool.ready()
-  mkdirSync(base, { recursive: true })
+  const ground = await Ground.open({ mounts: linuxMounts, pool, base, spool: dirname(base) })
+  const scratch = mountMemoryScratch(ground, { kind: 'tmpfs', size: 65_536 })
   const fd = openSync(file, 'r')
   const header = {
     imageLength: 16_384,
@@ -23,12 +26,13 @@ async function main(base: string, file: string): Promise<void> {
   // No tag at all: the opener takes it for a programmer's mistake and throws.
   const files = [{ name: 'l0', fd, header, key: new Uint8Array(32), tags: new Uint8Array(0) }]
   try {
-    const options = { mounts: linuxMounts, base, files, pool, scratchSize: 65_536 }
-    await mountRootfs({ ...options, onTrouble: () => {} })
+    mountRootfs({ ground, scratch, files, pool })
     process.stdout.write('mounted\n')
   } catch (error) {
     process.stdout.write(`${(error as { code?: string }).code}\n`)
   }
+  await scratch.unmount()
+  await ground.close()
   // Descriptors that were closed twice, or not at all, would show here.
   closeSync(openSync(file, 'r'))
 }

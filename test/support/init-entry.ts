@@ -2,6 +2,15 @@ import { join } from 'node:path'
 import { initProgram } from '../../src/enclave/init/init-program.ts'
 
 // The init program with places of a test instead of those of a bundle.
-const [, base = '', spool = '', runc = ''] = process.argv.slice(1)
+const [, base = '', spool = '', runc = '', mke2fs = ''] = process.argv.slice(1)
 const serveEntry = join(import.meta.dirname, '../../src/enclave/init/serve-main.ts')
-void initProgram({ serveEntry, base, spool, cache: spool, runc, chrooted: false })
+void initProgram({
+  serveEntry,
+  base,
+  spool,
+  cache: spool,
+  runc,
+  mke2fs,
+  cat: '/usr/bin/cat',
+  chrooted: false,
+})

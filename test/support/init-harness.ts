@@ -144,6 +144,8 @@ export interface TestInit extends AsyncDisposable {
   errors(): string
   /** Resolves when the init process has ended, with its code or signal. */
   readonly exited: Promise<number | NodeJS.Signals | null>
+  /** The first call, which `prepare` makes too where it was not made. */
+  configure(): Promise<void>
   /** Configure, begin and the handover of keys and launch. */
   prepare(layers: readonly HandoverLayer[], config: LaunchConfig): Promise<void>
   /** Closes the control socket, as a supervisor that died. */
@@ -155,8 +157,15 @@ function machineRunc(): string {
   return execFileSync('sh', ['-c', 'command -v runc']).toString().trim()
 }
 
+/** The machine's mke2fs. */
+export const MKE2FS = '/usr/sbin/mke2fs'
+
 /** Starts the init program as the launcher would, with the simulated platform as its TEE. */
-export async function startInit(spool: string, runc: string = machineRunc()): Promise<TestInit> {
+export async function startInit(
+  spool: string,
+  runc: string = machineRunc(),
+  mke2fs: string = MKE2FS,
+): Promise<TestInit> {
   const folder = mkdtempSync(join(tmpdir(), 'enclave-cc-init-'))
   const platform = await openPlatform(join(folder, 'platform'))
   const agentSigner = new Uint8Array(32).fill(7)
@@ -171,7 +180,7 @@ export async function startInit(spool: string, runc: string = machineRunc()): Pr
   const entry = join(import.meta.dirname, 'init-entry.ts')
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', entry, base, spool, runc],
+    ['--disable-warning=ExperimentalWarning', entry, base, spool, runc, mke2fs],
     { stdio: [control.theirs, 'pipe', 'pipe', device.theirs], env: {} },
   )
   control.closeTheirs()
@@ -196,8 +205,14 @@ export async function startInit(spool: string, runc: string = machineRunc()): Pr
   })
   const connection = createTtrpcClient(control.ours)
   const client = initClient(connection)
+  let configured: Promise<unknown> | undefined
+  const configure = async (): Promise<void> => {
+    configured ??= client.configure({ initData: INIT_DATA, manifest })
+    await configured
+  }
   return {
     client,
+    configure,
     pid: child.pid ?? 0,
     base,
     exited,
@@ -205,12 +220,16 @@ export async function startInit(spool: string, runc: string = machineRunc()): Pr
     errors: () => Buffer.concat(err).toString(),
     hangUp: () => control.ours.destroy(),
     async prepare(layers, config) {
-      await client.configure({ initData: INIT_DATA, manifest })
+      await configure()
       const launchId = responder.offer({
         podId: 'pod',
         containerId: config.containerId,
         manifestDigest: `sha256:${'0'.repeat(64)}`,
-        payload: { layers, config: encodeLaunchConfig(config), scratch: utf8('{}') },
+        payload: {
+          layers,
+          config: encodeLaunchConfig(config),
+          scratch: utf8(JSON.stringify(config.scratch)),
+        },
       })
       let { message } = await client.begin({ launchId })
       for (const _ of ['M2', 'M4']) {

@@ -9,6 +9,7 @@ import { becomeSubreaper, enterPrivateMounts, Reaper } from '#platform/process'
 import { startContainer } from '../../src/enclave/init/container.ts'
 import { ServePool } from '../../src/enclave/init/serve-pool.ts'
 import { runServeWorker } from '../../src/enclave/init/serve-worker.ts'
+import { Workspace } from '../../src/enclave/init/workspace.ts'
 
 // One container without an enclave around it, on a kernel that answers mounts of one filesystem with an errno.
 // Argument: a JSON file { fault: { type, errno }, base, spool, runc, config, layers: [{ key, root, header,
@@ -33,11 +34,18 @@ async function main(job: string): Promise<void> {
   const { config, layers, fault, ...places } = JSON.parse(readFileSync(job, 'utf8'))
   using reaper = new Reaper()
   const alive = setInterval(() => {}, 1000)
+  const pool = new ServePool(import.meta.filename, 2)
   const container = await startContainer({
     ...places,
-    mounts: faulty(fault),
     reaper,
-    pool: new ServePool(import.meta.filename, 2),
+    pool,
+    workspace: new Workspace({
+      ...places,
+      mounts: faulty(fault),
+      pool,
+      mke2fs: '/usr/sbin/mke2fs',
+      cat: '/usr/bin/cat',
+    }),
     config: parseLaunchConfig(Buffer.from(JSON.stringify(config))),
     layers: layers.map((layer: Record<'key' | 'root' | 'header' | 'file', string>) => ({
       key: fromHex(layer.key, 'key'),

@@ -1,17 +1,17 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HandoverLayer } from '#lib/handover'
 import { type LaunchConfig, runtimeSpec, signalNumber } from '#lib/launch'
 import { readInRoot } from '#platform/in-root'
-import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
-import { type ExitStatus, killChildren, type Reaper } from '#platform/process'
+import type { ExitStatus, Reaper } from '#platform/process'
 import { MAX_ACCOUNTS_BYTES, resolveUser } from './accounts.ts'
 import { InitError } from './init-error.ts'
-import { mountMemory } from './memory-mount.ts'
+import { killAllButKeepers } from './keeper.ts'
 import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
 import type { ServePool, ServeTrouble } from './serve-pool.ts'
+import type { Place, Workspace } from './workspace.ts'
 
 /** How a container ended. */
 export interface ContainerExit extends ExitStatus {
@@ -23,13 +23,12 @@ export interface ContainerExit extends ExitStatus {
 
 /** What `startContainer` needs. */
 export interface ContainerOptions {
-  readonly mounts: Mounts
   readonly reaper: Reaper
   readonly pool: ServePool
+  /** Opened with what the launch says, and closed with the container. */
+  readonly workspace: Workspace
   /** Path of the measured runc. */
   readonly runc: string
-  /** Directory that gets a private tmpfs with all of the container's mounts; made if missing. */
-  readonly base: string
   /** Directory of the sealed layers of this pod alone. */
   readonly spool: string
   /** Directory of those that the node keeps for all pods. */
@@ -58,19 +57,13 @@ export interface Container {
 }
 
 const SIGKILL = 9
-const { nosuid, nodev } = MOUNT_FLAGS
 
 /**
  * Mounts the root filesystem, creates the container and starts its program. Throws InitError,
  * SealedError or LaunchError; nothing is left then.
  */
 export async function startContainer(options: ContainerOptions): Promise<Container> {
-  const { mounts, base } = options
-  mkdirSync(base, { recursive: true, mode: 0o700 })
-  // Small: what grows (the scratch) is a filesystem of its own.
-  const data = 'mode=700,size=16m'
-  const noswap = mountMemory(mounts, { source: 'init', target: base, flags: nosuid | nodev, data })
-  const container = new RunningContainer(options, noswap)
+  const container = new RunningContainer(options)
   try {
     await container.start()
     return container
@@ -112,40 +105,31 @@ function tamperedMessage({ file, chunk }: { file: string; chunk: number }): stri
 
 class RunningContainer implements Container {
   readonly #options: ContainerOptions
-  readonly #runc: Runc
-  readonly #noswap: boolean
+  #runc: Runc | undefined
   #rootfs: Rootfs | undefined
   #closing: Promise<void> | undefined
-  #created = false
   #ended = false
   pid = 0
   exited: Promise<ContainerExit> = Promise.reject(new Error('not started'))
 
-  constructor(options: ContainerOptions, noswap: boolean) {
+  constructor(options: ContainerOptions) {
     this.exited.catch(() => {})
-    this.#noswap = noswap
     this.#options = options
-    this.#runc = new Runc({
-      program: options.runc,
-      directory: join(options.base, 'c'),
-      id: options.config.containerId,
-      bundle: join(options.base, 'c'),
-      output: options.config.stdio === 'plain' ? 'inherit' : 'ignore',
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    })
   }
 
   async start(): Promise<void> {
-    const { pool, reaper } = this.#options
-    await pool.ready()
-    this.#rootfs = await this.#mount()
-    this.#writeBundle(this.#rootfs.path)
-    this.#created = true
-    this.pid = await this.#runc.create()
+    const { pool, reaper, workspace, config } = this.#options
+    pool.onTrouble(() => this.#kill())
+    const place = await workspace.open(config.scratch)
+    this.#rootfs = this.#mount(place)
+    this.#writeBundle(place, this.#rootfs.path)
+    const runc = this.#runtime(place)
+    this.#runc = runc
+    this.pid = await runc.create()
     this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
     // What was met while the runtime prepared it is reason enough not to let the program begin.
     if (pool.trouble !== undefined) throw troubleError(pool.trouble)
-    await this.#runc.start().catch(async (error: unknown) => {
+    await runc.start().catch(async (error: unknown) => {
       // The program may have failed before `start` looked; its exit says more then.
       if (!this.#ended) throw error
     })
@@ -158,7 +142,7 @@ class RunningContainer implements Container {
     const number = signal === 0 ? signalNumber(this.#options.config.stopSignal) : signal
     if (number === undefined) throw new InitError('INIT_STATE', 'killing: no such signal')
     if (all && number !== SIGKILL) {
-      await this.#runc.killAll(number).catch((error: unknown) => {
+      await this.#runc?.killAll(number).catch((error: unknown) => {
         // It may have ended while the runtime looked.
         if (!this.#ended) throw error
       })
@@ -173,26 +157,19 @@ class RunningContainer implements Container {
   }
 
   async #close(): Promise<void> {
-    const { mounts, base, pool } = this.#options
-    if (this.#created) {
+    if (this.#runc !== undefined) {
       this.#kill()
       if (this.pid !== 0) await this.exited
       await this.#runc.remove()
       // A runtime that was interrupted may have left a process that it had not noted down yet.
-      killChildren()
+      killAllButKeepers()
     }
-    if (this.#rootfs === undefined) await pool.end()
-    else await this.#rootfs.unmount()
-    try {
-      mounts.unmount(base)
-    } catch {
-      mounts.unmount(base, { detach: true })
-    }
-    rmSync(base, { recursive: true, force: true })
+    this.#rootfs?.unmount()
+    await this.#options.workspace.close()
   }
 
-  async #mount(): Promise<Rootfs> {
-    const { mounts, base, pool, spool, cache, layers, config } = this.#options
+  #mount(place: Place): Rootfs {
+    const { pool, spool, cache, layers, config } = this.#options
     const names = layers.map(({ file }) => file)
     if (JSON.stringify(names) !== JSON.stringify(config.layers.map(({ file }) => file))) {
       throw new InitError(
@@ -200,21 +177,25 @@ class RunningContainer implements Container {
         'mounting: the launch names other layers than keys',
       )
     }
-    const files = openLayers({ spool, cache }, layers)
-    return mountRootfs({
-      mounts,
-      base,
-      files,
-      pool,
-      scratchSize: config.scratch.size,
-      onTrouble: () => this.#kill(),
+    return mountRootfs({ ...place, files: openLayers({ spool, cache }, layers), pool })
+  }
+
+  #runtime({ ground }: Place): Runc {
+    const { runc: program, config, signal } = this.#options
+    return new Runc({
+      program,
+      directory: ground.at('c'),
+      id: config.containerId,
+      bundle: ground.at('c'),
+      output: config.stdio === 'plain' ? 'inherit' : 'ignore',
+      ...(signal === undefined ? {} : { signal }),
     })
   }
 
-  #writeBundle(rootfs: string): void {
-    const { base, config, oomScoreAdj = 0 } = this.#options
-    const at = (name: string): string => join(base, 'c', name)
-    mkdirSync(join(base, 'c'), { mode: 0o700 })
+  #writeBundle({ ground }: Place, rootfs: string): void {
+    const { config, oomScoreAdj = 0 } = this.#options
+    const at = (name: string): string => join(ground.at('c'), name)
+    mkdirSync(ground.at('c'), { mode: 0o700 })
     const user = resolveUser(config.user, {
       passwd: accountsIn(rootfs, 'etc/passwd'),
       group: accountsIn(rootfs, 'etc/group'),
@@ -232,7 +213,7 @@ class RunningContainer implements Container {
     const spec = runtimeSpec(config, user, paths, {
       architecture: process.arch === 'arm64' ? 'arm64' : 'x64',
       oomScoreAdj,
-      noswap: this.#noswap,
+      noswap: ground.noswap,
     })
     writeFileSync(at('config.json'), JSON.stringify(spec), { mode: 0o600 })
   }

@@ -54,6 +54,8 @@ export interface InitProgramOptions {
   /** Started by chroot into a bundle: what lies above it is left behind for good. */
   readonly chrooted: boolean
   readonly runc: string
+  readonly mke2fs: string
+  readonly cat: string
   /** Directory of this container's mounts. */
   readonly base: string
   /** Directory of the sealed layers of this pod alone. */

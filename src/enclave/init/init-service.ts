@@ -14,9 +14,12 @@ import type { Container, ContainerOptions } from './container.ts'
 import { startContainer } from './container.ts'
 import { checkOwnIdentity } from './identity.ts'
 import { InitError } from './init-error.ts'
+import { Workspace, type WorkspaceOptions } from './workspace.ts'
 
 /** What the service needs of its surroundings. */
-export interface InitServiceOptions extends Omit<ContainerOptions, 'layers' | 'config'> {
+export interface InitServiceOptions
+  extends Omit<ContainerOptions, 'layers' | 'config' | 'workspace' | 'signal'>,
+    Omit<WorkspaceOptions, 'signal'> {
   readonly tee: Tee
   /** Called when everything starts to be taken down, for a watchdog. */
   readonly onClosing?: () => void
@@ -40,13 +43,17 @@ type State =
 
 const DOWN = { at: 'closed' } as const
 
-/** Creates the service of one init: configure → begin → handover → start → wait. */
+/**
+ * Creates the service of one init: configure → begin → handover → start → wait; prepareScratch once
+ * between configure and start, beside them.
+ */
 export function createInitService(options: InitServiceOptions): InitService {
   let state: State = { at: 'new' }
   let work: Promise<unknown> = Promise.resolve()
   let closing: Promise<void> | undefined
   const finished = Promise.withResolvers<void>()
   const ending = new AbortController()
+  const workspace = new Workspace({ ...options, signal: ending.signal })
 
   /** Runs one step; whatever goes wrong, this init is of no use any more. */
   async function step<T>(run: () => Promise<readonly [State, T]>): Promise<T> {
@@ -76,6 +83,7 @@ export function createInitService(options: InitServiceOptions): InitService {
       }
       container = await startContainer({
         ...options,
+        workspace,
         layers: result.layers,
         config,
         signal: ending.signal,
@@ -91,8 +99,8 @@ export function createInitService(options: InitServiceOptions): InitService {
     state = DOWN
     ending.abort()
     await work
-    if (container === undefined) await options.pool.end()
-    else await container.close()
+    await container?.close()
+    await workspace.close()
   }
 
   const closeOnce = (): Promise<void> => {
@@ -108,6 +116,13 @@ export function createInitService(options: InitServiceOptions): InitService {
         const clock = new EnclaveClock(manifest.builtAt, () => performance.now())
         return [{ at: 'configured', form: evidenceForm(options.tee, manifest, clock), peer }, {}]
       })
+    },
+    async prepareScratch({ size }) {
+      if (state.at === 'new' || state.at === 'started' || state.at === 'closed') {
+        throw outOfOrder('prepareScratch')
+      }
+      workspace.prepare(Number(size))
+      return {}
     },
     async begin({ launchId }) {
       if (state.at !== 'configured') throw outOfOrder('begin')

@@ -5,6 +5,8 @@ void initProgram({
   serveEntry: '/usr/lib/enclave-cc/init-serve.cjs',
   chrooted: true,
   runc: '/usr/sbin/runc',
+  mke2fs: '/usr/sbin/mke2fs',
+  cat: '/usr/bin/cat',
   base: '/run/init',
   spool: '/spool',
   cache: '/layers',

@@ -1,14 +1,11 @@
 import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { isCoded } from '#lib/errors'
-import { MAX_READ } from '#lib/fuse'
 import { mountErofs } from '#platform/erofs'
 import { SystemError } from '#platform/ffi'
-import { mountFuse } from '#platform/fuse'
-import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
+import { MOUNT_FLAGS } from '#platform/mount'
+import type { Ground } from './ground.ts'
 import { InitError } from './init-error.ts'
-import { mountMemory } from './memory-mount.ts'
-import { closeLayers } from './open-layers.ts'
+import type { Scratch } from './scratch.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { ServePool } from './serve-pool.ts'
 
@@ -16,42 +13,34 @@ import type { ServePool } from './serve-pool.ts'
 export interface Rootfs {
   /** The merged tree. */
   readonly path: string
-  /**
-   * Takes everything down in order; for use when no process is inside any more. Resolves when the
-   * serving threads have ended and the keys are wiped.
-   */
-  unmount(): Promise<void>
+  /** Takes it down in order; for use when no process is inside any more. */
+  unmount(): void
 }
 
 /** What `mountRootfs` needs. */
 export interface RootfsOptions {
-  readonly mounts: Mounts
-  /** A private, empty directory on a tmpfs. */
-  readonly base: string
-  /** Base layer first; they belong to the rootfs from now on. */
+  readonly ground: Ground
+  readonly scratch: Scratch
+  /** Base layer first; they belong to the ground from now on. */
   readonly files: readonly SealedFile[]
   readonly pool: ServePool
-  /** Bytes of the writable layer. */
-  readonly scratchSize: number
-  /** Called once a chunk is not genuine or a serving thread failed; ask the pool what it was. */
-  readonly onTrouble: () => void
 }
 
-const { nosuid, nodev, noatime } = MOUNT_FLAGS
+const { noatime } = MOUNT_FLAGS
 // No feature that follows extended attributes of a hostile layer (kernel, overlayfs.rst).
 const OVERLAY = 'index=off,metacopy=off,xino=off,redirect_dir=off'
 
 /**
- * Mounts the stack: FUSE with the decrypted images, EROFS on each of its files, and an overlay of them
- * with a tmpfs on top. The calling thread must not be one that serves. Throws InitError
- * `ROOTFS_TAMPERED` or `ROOTFS_MOUNT_FAILED`, or what `mountErofs` says the machine lacks; nothing stays mounted then.
+ * Mounts the stack on the ground: EROFS on each of the served layers, and an overlay of them with the
+ * scratch on top. The calling thread must not be one that serves. Throws InitError `ROOTFS_TAMPERED` or
+ * `ROOTFS_MOUNT_FAILED`, or what `mountErofs` says the machine lacks; nothing of it stays mounted then.
  */
-export async function mountRootfs(options: RootfsOptions): Promise<Rootfs> {
+export function mountRootfs(options: RootfsOptions): Rootfs {
   const stack = new MountStack(options)
   try {
     stack.mount()
   } catch (error) {
-    await stack.unmount()
+    stack.unmount()
     throw mountError(error, options.pool)
   }
   return { path: stack.path, unmount: () => stack.unmount() }
@@ -65,60 +54,40 @@ class MountStack {
 
   constructor(options: RootfsOptions) {
     this.#options = options
-    this.path = join(options.base, 'r')
+    this.path = options.ground.at('r')
   }
 
   mount(): void {
-    const { base, mounts, files, pool, scratchSize, onTrouble } = this.#options
-    const at = (name: string): string => join(base, name)
-    for (const name of ['f', 'l', 's', 'r']) mkdirSync(at(name), { mode: 0o700 })
-    const device = mountFuse(mounts, at('f'), MAX_READ)
-    this.#mounted.push(at('f'))
-    pool.serve(device, files, onTrouble)
+    const { ground, scratch, files } = this.#options
+    ground.addLayers(files)
     for (const { name } of files) {
-      mkdirSync(at(`l/${name}`))
-      this.#mountErofs(at(`f/${name}`), at(`l/${name}`))
+      mkdirSync(ground.at(`l/${name}`))
+      this.#mountErofs(ground.at(`f/${name}`), ground.at(`l/${name}`))
     }
-    mountMemory(mounts, {
-      source: 'scratch',
-      target: at('s'),
-      flags: nosuid | nodev | noatime,
-      data: `mode=700,size=${scratchSize}`,
-    })
-    this.#mounted.push(at('s'))
     // The upper directory's mode is that of `/` inside; 755 is what every image expects.
-    mkdirSync(at('s/u'), { mode: 0o755 })
-    mkdirSync(at('s/w'), { mode: 0o700 })
+    const [upper, work] = [`${scratch.path}/u`, `${scratch.path}/w`]
+    mkdirSync(upper, { mode: 0o755 })
+    mkdirSync(work, { mode: 0o700 })
     // The first is the topmost: OCI lists the base first.
-    const lower = files.map(({ name }) => at(`l/${name}`)).reverse()
-    mounts.mount({
+    const lower = files.map(({ name }) => ground.at(`l/${name}`)).reverse()
+    ground.mounts.mount({
       source: 'overlay',
       target: this.path,
       type: 'overlay',
       flags: 0,
-      data: `lowerdir=${lower.join(':')},upperdir=${at('s/u')},workdir=${at('s/w')},${OVERLAY}`,
+      data: `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work},${OVERLAY}`,
     })
     this.#mounted.push(this.path)
   }
 
-  async unmount(): Promise<void> {
-    const { mounts, pool, files, base } = this.#options
-    const fuse = join(base, 'f')
-    while (this.#mounted.length > 0) {
-      const target = this.#mounted.pop() ?? fuse
-      // A process that is dying may hold its last file for a moment; detaching waits for it unseen.
-      try {
-        mounts.unmount(target)
-      } catch {
-        mounts.unmount(target, { detach: true })
-      }
+  unmount(): void {
+    for (let at = this.#mounted.pop(); at !== undefined; at = this.#mounted.pop()) {
+      this.#options.ground.unmount(at)
     }
-    await pool.end()
-    closeLayers(files)
   }
 
   #mountErofs(image: string, target: string): void {
-    mountErofs(this.#options.mounts, image, target, noatime)
+    mountErofs(this.#options.ground.mounts, image, target, noatime)
     this.#mounted.push(target)
   }
 }

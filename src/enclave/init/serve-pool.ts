@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { cloneFuse } from '#platform/fuse'
+import { SCRATCH_NAME, type ScratchShare } from './scratch-file.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { ServeNews, ServeOrder } from './serve-worker.ts'
 
@@ -10,7 +11,7 @@ export type ServeTrouble =
   | { readonly kind: 'defect'; readonly cause: unknown }
 
 /**
- * The threads that serve the sealed layers. They are started before there is anything to serve, since
+ * The threads that serve the scratch and the sealed layers. They are started before there is anything to serve, since
  * a thread takes 40 to 65 ms to start, and each ends when the mount has gone.
  */
 export class ServePool {
@@ -23,6 +24,7 @@ export class ServePool {
   // One a thread, which closes it at its end: what it had not answered fails then instead of hanging.
   #devices: number[] = []
   #files: readonly string[] = []
+  #news: { readonly port: MessagePort; readonly count: Int32Array }[] = []
   #serving = false
   #defect: { readonly cause: unknown } | undefined
   #onTrouble: () => void = () => {}
@@ -76,25 +78,45 @@ export class ServePool {
   }
 
   /**
-   * Starts serving `files` on the FUSE descriptor, which belongs to the pool from now on. Call it
-   * once, after `ready`.
+   * Starts serving on the FUSE descriptor, which belongs to the pool from now on: the scratch, if there
+   * is one, and what `addLayers` brings. Call it once, after `ready`.
    */
-  serve(device: number, files: readonly SealedFile[], onTrouble: () => void): void {
+  serve(device: number, scratch: ScratchShare | undefined): void {
     this.#devices = [device]
-    this.#files = files.map(({ name }) => name)
-    this.#onTrouble = onTrouble
+    this.#files = scratch === undefined ? [] : [SCRATCH_NAME]
     while (this.#devices.length < this.#workers.length) this.#devices.push(cloneFuse(device))
     this.#workers.forEach((worker, i) => {
+      const { port1, port2 } = new MessageChannel()
+      const count = new Int32Array(new SharedArrayBuffer(4))
       const order: ServeOrder = {
         device: this.#devices[i] ?? device,
-        files,
+        scratch,
+        news: { port: port2, count },
         alarm: this.#alarm,
         closed: this.#closed,
         index: i,
       }
-      worker.postMessage(order)
+      worker.postMessage(order, [port2])
+      // Nobody answers on it, so it is no reason to go on.
+      port1.unref()
+      this.#news.push({ port: port1, count })
     })
     this.#serving = true
+  }
+
+  /** Serves these files too. They can be looked up as soon as it returns. */
+  addLayers(files: readonly SealedFile[]): void {
+    this.#files = [...this.#files, ...files.map(({ name }) => name)]
+    for (const { port, count } of this.#news) {
+      port.postMessage(files)
+      // After the message: whoever sees the count finds it.
+      Atomics.add(count, 0, 1)
+    }
+  }
+
+  /** `act` is called once a chunk is not genuine or a thread failed; ask for `trouble` then. */
+  onTrouble(act: () => void): void {
+    this.#onTrouble = act
   }
 
   /** What went wrong so far, if anything did. */
@@ -113,5 +135,6 @@ export class ServePool {
   async end(): Promise<void> {
     if (!this.#serving) await Promise.all(this.#workers.map((worker) => worker.terminate()))
     await this.#ended
+    for (const { port } of this.#news) port.close()
   }
 }

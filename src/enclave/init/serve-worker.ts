@@ -1,12 +1,15 @@
 import { closeSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import type { SealedFile } from './sealed-file.ts'
-import { serveSealed, type TamperedChunk } from './serve.ts'
+import type { ScratchShare } from './scratch-file.ts'
+import { serveFiles } from './serve.ts'
+import { type LayerNews, ServedFiles, type TamperedChunk } from './served-files.ts'
 
 /** What a serving thread is sent, once. */
 export interface ServeOrder {
   readonly device: number
-  readonly files: readonly SealedFile[]
+  readonly scratch: ScratchShare | undefined
+  /** Brings the sealed layers. */
+  readonly news: LayerNews
   /** Shared by all serving threads: `[1, file, chunk]` once a chunk was not genuine. */
   readonly alarm: Int32Array
   /** Shared too: `closed[index]` is 1 once this thread has closed its device. */
@@ -28,7 +31,9 @@ export function runServeWorker(): void {
   const port = parentPort
   if (port === null) throw new TypeError('not a worker thread')
   const say = (news: ServeNews): void => port.postMessage(news)
-  port.once('message', ({ device, files, alarm, closed, index }: ServeOrder) => {
+  port.once('message', (order: ServeOrder) => {
+    const { device, alarm, closed, index } = order
+    let files: ServedFiles | undefined
     const tampered = ({ file, chunk }: TamperedChunk): void => {
       // Only the first is kept: readahead asks again, and one is reason enough.
       if (Atomics.compareExchange(alarm, 0, 0, -1) === 0) {
@@ -39,10 +44,12 @@ export function runServeWorker(): void {
       say({ kind: 'alarm' })
     }
     try {
-      const reason = serveSealed(device, files, tampered)
+      files = new ServedFiles(order.scratch, index + 1, order.news)
+      const reason = serveFiles(device, files, tampered)
       say({ kind: 'ended', reason })
     } finally {
-      for (const file of files) file.key.fill(0)
+      files?.close()
+      order.news.port.close()
       // Here and not by the main thread: it may be the one that waits for an answer of ours, in
       // mount(2), and would wait for ever.
       Atomics.store(closed, index, 1)

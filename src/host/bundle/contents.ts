@@ -27,6 +27,8 @@ export interface ContentSources {
 }
 
 const RUNC = '/usr/sbin/runc'
+const MKE2FS = '/usr/sbin/mke2fs'
+const CAT = '/usr/bin/cat'
 const CA_LIST = '/etc/ssl/certs/ca-certificates.crt'
 const MERGED = ['bin', 'sbin', 'lib', 'lib64']
 const MOUNT_POINTS = ['proc', 'sys', 'dev', 'run', 'tmp', 'spool', 'layers']
@@ -49,7 +51,9 @@ export function bundleContents(sources: ContentSources): readonly ContentEntry[]
   }
   add('/usr/bin/node', 0o555, node)
   add('/usr/sbin/runc', 0o555, RUNC)
-  for (const program of [node, RUNC]) {
+  add('/usr/sbin/mke2fs', 0o555, MKE2FS)
+  add('/usr/bin/cat', 0o555, CAT)
+  for (const program of [node, RUNC, MKE2FS, CAT]) {
     for (const library of librariesOf(program, sources.arch)) {
       add(`/usr${library.replace(/^\/usr\//, '/')}`, 0o555, library)
     }
@@ -78,6 +82,7 @@ export function bundleContents(sources: ContentSources): readonly ContentEntry[]
 
 const NEXT: Readonly<Record<string, string>> = {
   '/usr/sbin/runc': 'apt-get install -y runc',
+  '/usr/sbin/mke2fs': 'apt-get install -y e2fsprogs',
   [CA_LIST]: 'apt-get install -y ca-certificates',
 }
 

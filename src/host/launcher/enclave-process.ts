@@ -5,7 +5,7 @@ import { CodedError } from '#lib/errors'
 import { mrEnclave, mrSigner, type SignedManifest } from '#lib/manifest'
 import { createTtrpcClient, type TtrpcClient } from '#lib/ttrpc'
 import { socketPair } from '#platform/socket-pair'
-import { abortFuse, isDying } from './fuse-abort.ts'
+import { abortFuse, fuseConnections, isDying } from './fuse-abort.ts'
 import type { SimPlatform } from './sim/index.ts'
 
 /** A killed process is gone by then, unless it waits for itself. */
@@ -87,8 +87,9 @@ export async function startEnclave(launch: EnclaveLaunch): Promise<EnclaveProces
       if (isDying(child.pid as number)) abortFuse(child.pid as number)
     },
     async kill() {
+      const connections = fuseConnections(child.pid as number)
       child.kill('SIGKILL')
-      const timer = setInterval(() => abortFuse(child.pid as number), STUCK_MS)
+      const timer = setInterval(() => abortFuse(child.pid as number, connections), STUCK_MS)
       await ended
       clearInterval(timer)
       client.close()

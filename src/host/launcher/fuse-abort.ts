@@ -14,19 +14,28 @@ export function isDying(pid: number): boolean {
  * Ends the FUSE connections that a process has mounted. A process that serves its own mount and is killed
  * while one of its threads waits for an answer waits for ever: its descriptors are closed, and the
  * connection ended with them, only when all of its threads are gone. The control filesystem is mounted
- * for as long as it takes if it is not. Does nothing if there is none.
+ * for as long as it takes if it is not. Does nothing if there is none. `known` are connections that the
+ * process had: one that has left its namespaces already cannot be asked any more.
  */
-export function abortFuse(pid: number): void {
-  for (const line of read(`/proc/${pid}/mountinfo`).split('\n')) {
-    const words = line.split(' ')
-    const kind = words[words.indexOf('-') + 1]
-    const connection = /^0:(\d+)$/.exec(words[2] ?? '')?.[1]
-    if (kind !== 'fuse.sealed' || connection === undefined) continue
+export function abortFuse(pid: number, known: readonly string[] = []): void {
+  for (const connection of new Set([...known, ...fuseConnections(pid)])) {
     if (!abort(connection) && mountControl()) {
       abort(connection)
       linuxMounts.unmount(CONNECTIONS, { detach: true })
     }
   }
+}
+
+/** Numbers of the connections that a process has mounted, while it can still be asked. */
+export function fuseConnections(pid: number): string[] {
+  return read(`/proc/${pid}/mountinfo`)
+    .split('\n')
+    .flatMap((line) => {
+      const words = line.split(' ')
+      const kind = words[words.indexOf('-') + 1]
+      const connection = /^0:(\d+)$/.exec(words[2] ?? '')?.[1]
+      return kind === 'fuse.sealed' && connection !== undefined ? [connection] : []
+    })
 }
 
 function abort(connection: string): boolean {

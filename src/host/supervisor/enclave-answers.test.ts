@@ -7,12 +7,10 @@ const DIGEST = `sha256:${'ab'.repeat(32)}`
 const json = (value: unknown): Uint8Array => utf8(JSON.stringify(value))
 
 test('parsePrepared() keeps what belongs into a record, and refuses what would damage one', () => {
-  const answer = { manifestDigest: DIGEST, decisionIds: ['d1'], layers: [], reference: 'r' }
-  assert.deepEqual(parsePrepared(json(answer)), {
-    manifestDigest: DIGEST,
-    decisionIds: ['d1'],
-    layers: [],
-  })
+  const mount = { destination: '/', kind: 'disk', size: 2 ** 32 }
+  const kept = { manifestDigest: DIGEST, decisionIds: ['d1'], layers: [], mounts: [mount] }
+  const answer = { ...kept, reference: 'r' }
+  assert.deepEqual(parsePrepared(json(answer)), kept)
   for (const wrong of [
     { manifestDigest: undefined },
     { manifestDigest: `${DIGEST}\u001b[2J` },
@@ -20,6 +18,10 @@ test('parsePrepared() keeps what belongs into a record, and refuses what would d
     { decisionIds: Array.from({ length: 65 }, () => 'x') },
     { decisionIds: ['x'.repeat(129)] },
     { layers: [{ digest: DIGEST }] },
+    { mounts: undefined },
+    { mounts: [{ ...mount, kind: 'loop' }] },
+    { mounts: [{ ...mount, destination: '/\u001b[2J' }] },
+    { mounts: Array.from({ length: 66 }, () => mount) },
     { layers: [{ digest: DIGEST, cached: true, file: '../x.sealed' }] },
     {
       layers: Array.from({ length: 128 }, () => ({

@@ -1,4 +1,14 @@
-import { array, boolean, integer, object, optional, parseJson, string, strings } from '#lib/json'
+import {
+  array,
+  boolean,
+  integer,
+  object,
+  oneOf,
+  optional,
+  parseJson,
+  string,
+  strings,
+} from '#lib/json'
 import type { PreparedLayer, WaitReply } from '#protocol/agent'
 
 // What enclaves answer, read by their host. An enclave may be anything: an edited bundle is refused by
@@ -9,6 +19,16 @@ export interface Prepared {
   readonly manifestDigest: string
   readonly decisionIds: readonly string[]
   readonly layers: readonly PreparedLayer[]
+  readonly mounts: readonly ContainerMount[]
+}
+
+/** A place that a container can write to. */
+export interface ContainerMount {
+  readonly destination: string
+  /** `disk`: encrypted, behind a loop device; `tmpfs`: memory. */
+  readonly kind: 'disk' | 'tmpfs'
+  /** Bytes, at most. */
+  readonly size: number
 }
 
 /** A step of the agent's work. */
@@ -32,6 +52,11 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/
 const FILE = /^[a-z0-9][a-z0-9-]*\.sealed$/
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/
 const MAX_LAYERS = 127
+/** The root filesystem and as many volumes as a launch has. */
+const MAX_MOUNTS = 65
+const PLACE = { max: 4096, pattern: /^\/\P{Cc}*$/u }
+/** A record with all of them has to stay below its limit. */
+const MAX_PLACE = 512
 const MAX_TEXT = 500
 const MAX_EVENTS = 4096
 
@@ -49,6 +74,19 @@ export function parsePrepared(json: Uint8Array): Prepared {
         file: string(layer.file, 'Prepare.layers.file', { max: 64, pattern: FILE }),
       }
     }),
+    mounts: array(answer.mounts, 'Prepare.mounts', MAX_MOUNTS).map((value) =>
+      containerMount(value, 'Prepare.mounts'),
+    ),
+  }
+}
+
+/** Parses one member of `mounts`. Throws FormatError. */
+export function containerMount(value: unknown, name: string): ContainerMount {
+  const mount = object(value, name)
+  return {
+    destination: string(mount.destination, `${name}.destination`, PLACE).slice(0, MAX_PLACE),
+    kind: oneOf(mount.kind, `${name}.kind`, ['disk', 'tmpfs']),
+    size: integer(mount.size, `${name}.size`),
   }
 }
 

@@ -21,6 +21,11 @@ const RECORD: ContainerRecord = {
   mrEnclave: '11'.repeat(32),
   decisionIds: Array.from({ length: 64 }, () => 'd'.repeat(128)),
   layers: Array.from({ length: 127 }, () => ({ digest: 'x'.repeat(256), cached: true })),
+  mounts: Array.from({ length: 65 }, () => ({
+    destination: `/${'\uffff'.repeat(511)}`,
+    kind: 'disk',
+    size: 2 ** 38,
+  })),
   pid: 1,
   agentPid: 2,
   initPid: 3,

@@ -1,5 +1,6 @@
 import { boolean, integer, object, oneOf, optional, parseJson, string, strings } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
+import { type ContainerMount, containerMount } from './enclave-answers.ts'
 
 /** States of a container, as docker names them. */
 export type ContainerState = 'created' | 'running' | 'exited'
@@ -35,6 +36,8 @@ export interface ContainerRecord {
     /** Name of its sealed file; unknown in records of earlier versions. */
     readonly file?: string
   }[]
+  /** What it can write to; empty until the agent has decided it. */
+  readonly mounts: readonly ContainerMount[]
   /** Process ids; 0 where there is none. */
   readonly pid: number
   readonly agentPid: number
@@ -100,6 +103,9 @@ export function parseRecord(bytes: Uint8Array): ContainerRecord {
         ),
       }
     }),
+    mounts: (Array.isArray(r.mounts) ? r.mounts : []).map((mount) =>
+      containerMount(mount, 'record.mounts'),
+    ),
     pid: count('pid'),
     agentPid: count('agentPid'),
     initPid: count('initPid'),

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
+import { DEFAULT_SCRATCH } from '#lib/launch'
 import type { AgentClient, InitClient } from '#protocol/agent'
 import { LayerStore } from '../cache/layer-store.ts'
 import { cancellable } from './cancellable.ts'
@@ -117,6 +118,9 @@ async function runToEnd(
   step('enclaves')
   const { agent, init } = await cancellable(pod.enclaves, life.signal)
   life.update({ agentPid: agent.process.pid, initPid: init.process.pid })
+  const scratch = expectedScratch(job.request)
+  // Made while the agent works. Init decides, and says at the start what went wrong.
+  if (scratch !== undefined) void init.calls.prepareScratch({ size: scratch }).catch(() => {})
   const { launchId, prepared } = await cancellable(
     prepare(job, agent, channel, life.signal),
     life.signal,
@@ -141,6 +145,7 @@ async function runToEnd(
       digest: prepared.manifestDigest,
       decisionIds: prepared.decisionIds,
       layers: prepared.layers,
+      mounts: prepared.mounts,
     },
   )
   void channel.send({ event: 'started', record: life.record })
@@ -163,6 +168,15 @@ async function runToEnd(
     agentPid: 0,
     initPid: 0,
   })
+}
+
+// What the launch will most likely want; where it wants another, init makes that.
+function expectedScratch(request: Record<string, unknown>): bigint | undefined {
+  const { kind = 'disk', size = DEFAULT_SCRATCH.disk } = (request.scratch ?? {}) as {
+    kind?: string
+    size?: number
+  }
+  return kind === 'disk' ? BigInt(size) : undefined
 }
 
 // An init that is killed while it mounts what it serves cannot end, so its socket stays open.

@@ -31,6 +31,7 @@ function record(id: string, change: Partial<ContainerRecord> = {}): ContainerRec
     mrEnclave: '00',
     decisionIds: [],
     layers: [],
+    mounts: [],
     pid: 5,
     agentPid: 6,
     initPid: 7,

@@ -2,7 +2,7 @@ import { FormatError, Reader } from '#lib/bytes'
 
 /**
  * The part of the kernel's FUSE protocol (`include/uapi/linux/fuse.h`, 7.31) that one directory with a
- * few read-only files needs. Requests are little endian on every machine that we run on.
+ * few files of fixed sizes needs. Requests are little endian on every machine that we run on.
  */
 export const OPCODE = {
   lookup: 1,
@@ -33,16 +33,19 @@ export const ERRNO = {
   EIO: 5,
   EISDIR: 21,
   EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
   EROFS: 30,
   ENOSYS: 38,
   ENOTDIR: 20,
+  EOPNOTSUPP: 95,
 } as const
 
 /** Bytes of a request's header. */
 export const REQUEST_HEADER = 40
 /** Bytes of a reply's header. */
 export const REPLY_HEADER = 16
-/** The largest READ that we negotiate: 256 pages. */
+/** The largest READ and WRITE that we negotiate: 256 pages. */
 export const MAX_READ = 1_048_576
 /** What the buffer for one request must hold at least; smaller is EINVAL after INIT. */
 export const REQUEST_BUFFER: number = MAX_READ + 4096
@@ -65,19 +68,34 @@ export type RequestBody =
       readonly minor: number
       readonly maxReadahead: number
       readonly flags: number
+      /** 0 where the kernel sends none. */
+      readonly flags2: number
     }
   | { readonly op: 'lookup'; readonly name: string }
   | { readonly op: 'getattr' | 'statfs' | 'release' | 'flush' | 'fsync' | 'destroy' }
-  | { readonly op: 'setattr' | 'write' | 'fallocate' }
+  | { readonly op: 'setattr'; readonly valid: number }
+  /** `data` is a view of the request. */
+  | { readonly op: 'write'; readonly offset: bigint; readonly data: Uint8Array }
+  | {
+      readonly op: 'fallocate'
+      readonly offset: bigint
+      readonly length: bigint
+      readonly mode: number
+    }
   | { readonly op: 'forget' | 'interrupt' }
   | { readonly op: 'open' | 'opendir'; readonly flags: number }
   | { readonly op: 'read' | 'readdir'; readonly offset: bigint; readonly size: number }
   | { readonly op: 'other'; readonly opcode: number }
 
-type PlainOp = Exclude<
-  RequestBody['op'],
-  'init' | 'lookup' | 'open' | 'opendir' | 'read' | 'readdir' | 'other'
->
+type PlainOp =
+  | 'getattr'
+  | 'statfs'
+  | 'release'
+  | 'flush'
+  | 'fsync'
+  | 'destroy'
+  | 'forget'
+  | 'interrupt'
 
 const PLAIN: Readonly<Record<number, PlainOp>> = {
   [OPCODE.getattr]: 'getattr',
@@ -87,9 +105,6 @@ const PLAIN: Readonly<Record<number, PlainOp>> = {
   [OPCODE.flush]: 'flush',
   [OPCODE.fsync]: 'fsync',
   [OPCODE.destroy]: 'destroy',
-  [OPCODE.setattr]: 'setattr',
-  [OPCODE.write]: 'write',
-  [OPCODE.fallocate]: 'fallocate',
   [OPCODE.forget]: 'forget',
   [OPCODE.batchForget]: 'forget',
   [OPCODE.interrupt]: 'interrupt',
@@ -129,6 +144,7 @@ function parseBody(opcode: number, r: Reader): RequestBody {
         minor,
         maxReadahead: r.u32le('readahead'),
         flags: r.u32le('flags'),
+        flags2: r.remaining >= 4 ? r.u32le('flags2') : 0,
       }
     }
     case OPCODE.lookup:
@@ -146,11 +162,31 @@ function parseBody(opcode: number, r: Reader): RequestBody {
         size: r.countLe('read size', MAX_READ),
       }
     }
+    case OPCODE.write:
+      return write(r)
+    case OPCODE.fallocate: {
+      r.u64le('file handle')
+      const offset = r.u64le('offset')
+      const length = r.u64le('length')
+      return { op: 'fallocate', offset, length, mode: r.u32le('mode') }
+    }
+    case OPCODE.setattr:
+      return { op: 'setattr', valid: r.u32le('valid') }
     default: {
       const op = PLAIN[opcode]
       return op === undefined ? { op: 'other', opcode } : { op }
     }
   }
+}
+
+function write(r: Reader): RequestBody {
+  r.u64le('file handle')
+  const offset = r.u64le('offset')
+  const size = r.countLe('write size', MAX_READ)
+  r.bytes(20, 'write flags, lock owner, flags')
+  const data = r.bytes(size, 'write data')
+  r.end('write')
+  return { op: 'write', offset, data }
 }
 
 /** A name ends with its NUL and at nothing else. Our names are ASCII; others simply do not match. */

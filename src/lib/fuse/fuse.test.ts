@@ -18,6 +18,11 @@ const directory = new FlatDirectory([
   { name: 'l0', size: 10_000 },
   { name: 'l1', size: 5 },
 ])
+const WRITABLE = 2 ** 33
+const writable = new FlatDirectory([
+  { name: 'scratch', size: WRITABLE, writable: true },
+  { name: 'l0', size: 10_000 },
+])
 
 function request(opcode: number, node: number, body: Uint8Array = new Uint8Array(0)): Uint8Array {
   return new Writer()
@@ -30,13 +35,18 @@ function request(opcode: number, node: number, body: Uint8Array = new Uint8Array
     .finish()
 }
 
-function ask(opcode: number, node: number, body?: Uint8Array): FuseAnswer {
-  return directory.answer(parseRequest(request(opcode, node, body)))
+function ask(opcode: number, node: number, body?: Uint8Array, of = directory): FuseAnswer {
+  return of.answer(parseRequest(request(opcode, node, body)))
 }
 
 const name = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`)
 const readBody = (offset: bigint, size: number): Uint8Array =>
   new Writer().u64le(0n).u64le(offset).u32le(size).zeros(20).finish()
+
+const writeRequest = (offset: bigint, data: Uint8Array, size = data.length): Uint8Array =>
+  new Writer().u64le(0n).u64le(offset).u32le(size).zeros(20).bytes(data).finish()
+const fallocateBody = (offset: bigint, length: bigint, mode: number): Uint8Array =>
+  new Writer().u64le(0n).u64le(offset).u64le(length).u32le(mode).u32le(0).finish()
 
 function bodyOf(answer: FuseAnswer): Uint8Array {
   assert.equal(answer.kind, 'body')
@@ -56,14 +66,27 @@ test('INIT negotiates 1 MiB requests, no writeback cache and no splice', () => {
   const r = new Reader(bodyOf(ask(OPCODE.init, 0, body)))
   assert.deepEqual([r.u32le('major'), r.u32le('minor')], [7, 31])
   assert.equal(r.u32le('readahead'), 131_072)
-  assert.equal(r.u32le('flags'), 1 | (1 << 18) | (1 << 21) | (1 << 22))
+  const flags = 1 | (1 << 5) | (1 << 15) | (1 << 18) | (1 << 21) | (1 << 22) | (1 << 30)
+  assert.equal(r.u32le('flags'), flags)
   assert.deepEqual([r.u16le('background'), r.u16le('congestion')], [64, 48])
   assert.equal(r.u32le('max_write'), MAX_READ)
   r.u32le('time_gran')
   assert.equal(r.u16le('max_pages'), 256)
-  r.zeros(34, 'rest')
+  r.zeros(2, 'map_alignment')
+  assert.equal(r.u32le('flags2'), 1 << 10)
+  r.zeros(4, 'stack depth')
+  assert.equal(r.u16le('request timeout'), 60)
+  r.zeros(22, 'rest')
   r.end('init')
   assert.ok(REQUEST_BUFFER >= MAX_READ + 4096)
+})
+
+test('INIT of a kernel without the second word of flags asks for nothing of it', () => {
+  // Linux 5.10: 16 bytes.
+  const body = new Writer().u32le(7).u32le(32).u32le(131_072).u32le(0x3fffffff).finish()
+  const reply = bodyOf(ask(OPCODE.init, 0, body))
+  assert.equal(reply.length, 64)
+  assert.deepEqual([...reply.subarray(30)], new Array(34).fill(0))
 })
 
 test('a kernel of another major version is refused', () => {
@@ -98,9 +121,70 @@ test('OPEN asks for direct I/O and refuses to write', () => {
     assert.deepEqual(open(flags), { kind: 'error', errno: ERRNO.EROFS })
   }
   assert.deepEqual(ask(OPCODE.open, 1, new Uint8Array(8)), { kind: 'error', errno: ERRNO.EISDIR })
-  for (const opcode of [OPCODE.write, OPCODE.setattr, OPCODE.fallocate]) {
-    assert.deepEqual(ask(opcode, 2, new Uint8Array(64)), { kind: 'error', errno: ERRNO.EROFS })
+  const changes: [number, Uint8Array][] = [
+    [OPCODE.write, writeRequest(0n, new Uint8Array(5))],
+    [OPCODE.setattr, new Uint8Array(88)],
+    [OPCODE.fallocate, fallocateBody(0n, 4096n, 3)],
+  ]
+  for (const [opcode, body] of changes) {
+    assert.deepEqual(ask(opcode, 2, body), { kind: 'error', errno: ERRNO.EROFS })
+    assert.deepEqual(ask(opcode, 3, body, writable), { kind: 'error', errno: ERRNO.EROFS })
   }
+})
+
+test('a writable file is opened for parallel direct writes and says that it can be written', () => {
+  const open = ask(OPCODE.open, 2, new Writer().u32le(2).u32le(0).finish(), writable)
+  const r = new Reader(bodyOf(open))
+  r.u64le('fh')
+  assert.equal(r.u32le('flags'), 1 | 64)
+  const attributes = bodyOf(ask(OPCODE.getattr, 2, new Uint8Array(16), writable))
+  assert.equal(new DataView(attributes.buffer, attributes.byteOffset).getUint32(76, true), 0o100600)
+})
+
+test('WRITE is taken inside the file only, and has exactly the bytes that it names', () => {
+  const write = (offset: bigint, data: Uint8Array, size?: number): FuseAnswer =>
+    ask(OPCODE.write, 2, writeRequest(offset, data, size), writable)
+  const data = Uint8Array.of(1, 2, 3)
+  assert.deepEqual(write(BigInt(WRITABLE - 3), data), {
+    kind: 'write',
+    file: 0,
+    offset: WRITABLE - 3,
+    data,
+  })
+  for (const offset of [BigInt(WRITABLE - 2), 2n ** 64n - 1n]) {
+    assert.deepEqual(write(offset, data), { kind: 'error', errno: ERRNO.EFBIG })
+  }
+  for (const size of [0, 2, 4, MAX_READ + 1, 2 ** 32 - 1]) {
+    assert.throws(() => write(0n, data, size), FormatError)
+  }
+  const errno = (node: number): unknown => ask(OPCODE.write, node, writeRequest(0n, data), writable)
+  assert.deepEqual(errno(1), { kind: 'error', errno: ERRNO.EISDIR })
+  assert.deepEqual(errno(9), { kind: 'error', errno: ERRNO.ENOENT })
+})
+
+test('FALLOCATE makes zeros inside the file and does nothing else', () => {
+  const ask2 = (offset: bigint, length: bigint, mode: number): FuseAnswer =>
+    ask(OPCODE.fallocate, 2, fallocateBody(offset, length, mode), writable)
+  for (const mode of [3, 16, 17]) {
+    assert.deepEqual(ask2(4096n, 8192n, mode), { kind: 'zero', file: 0, offset: 4096, size: 8192 })
+  }
+  for (const mode of [0, 1, 2, 8, 32, 64]) {
+    assert.deepEqual(ask2(0n, 4096n, mode), { kind: 'error', errno: ERRNO.EOPNOTSUPP })
+  }
+  assert.deepEqual(ask2(0n, 0n, 3), { kind: 'error', errno: ERRNO.EINVAL })
+  for (const [offset, length] of [
+    [BigInt(WRITABLE), 1n],
+    [1n, 2n ** 64n - 1n],
+  ] as const) {
+    assert.deepEqual(ask2(offset, length, 3), { kind: 'error', errno: ERRNO.EFBIG })
+  }
+})
+
+test('SETATTR of a writable file changes nothing, and its size not at all', () => {
+  const ask2 = (valid: number): FuseAnswer =>
+    ask(OPCODE.setattr, 2, new Writer().u32le(valid).zeros(84).finish(), writable)
+  assert.equal(bodyOf(ask2(1 << 5)).length, 104)
+  assert.deepEqual(ask2(8), { kind: 'error', errno: ERRNO.EPERM })
 })
 
 test('READ is cut at the end of the file and never names another file', () => {
@@ -177,6 +261,10 @@ test('any bytes give a typed error or an answer inside the files', () => {
         new DataView(bytes.buffer).setBigUint64(16, node, true)
         try {
           const answer = directory.answer(parseRequest(bytes))
+          assert.ok(answer.kind !== 'write' && answer.kind !== 'zero')
+          const other = writable.answer(parseRequest(bytes))
+          if (other.kind === 'write') assert.ok(other.offset + other.data.length <= WRITABLE)
+          if (other.kind === 'zero') assert.ok(other.offset + other.size <= WRITABLE)
           if (answer.kind !== 'read') return
           assert.ok(answer.offset + answer.size <= (answer.file === 0 ? 10_000 : 5))
           assert.ok(answer.size > 0 || body.length > 0)

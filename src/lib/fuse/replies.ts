@@ -22,13 +22,21 @@ const MAX_BACKGROUND = 64
 const CONGESTION = 48
 const PAGE = 4096
 
-// INIT flags: ASYNC_READ 0, PARALLEL_DIROPS 18, ABORT_ERROR 21, MAX_PAGES 22 (uapi/linux/fuse.h).
-const WANTED_FLAGS = (1 << 0) | (1 << 18) | (1 << 21) | (1 << 22)
+// INIT flags (uapi/linux/fuse.h): ASYNC_READ 0, BIG_WRITES 5, ASYNC_DIO 15, PARALLEL_DIROPS 18,
+// ABORT_ERROR 21, MAX_PAGES 22. Not WRITEBACK_CACHE: what is written is in the cache of ext4 already.
+const WANTED_FLAGS = [0, 5, 15, 18, 21, 22].reduce((sum, bit) => sum | (1 << bit), 0)
+// Of the second word: what answers to no request in so many seconds is dead, and the kernel ends the
+// connection (Linux 6.15). Without it, whoever waits for a process that cannot answer waits for ever.
+const INIT_EXT = 1 << 30
+const REQUEST_TIMEOUT = 1 << 10
+const TIMEOUT_SECONDS = 60
 /** The minor version that these replies are laid out for. */
 export const MINOR = 31
 
 /** FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE: file data is cached once, by EROFS (docs/rootfs.md). */
 export const SEALED_OPEN_FLAGS = 3
+/** FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES: several writes to the file at a time (Linux 6.2). */
+export const WRITABLE_OPEN_FLAGS = 65
 
 /** The 16 bytes before every reply's body: `error` is 0 or an errno (it is sent negated). */
 export function replyHeader(
@@ -59,19 +67,26 @@ export function initBody(kernel: {
   readonly minor: number
   readonly maxReadahead: number
   readonly flags: number
+  readonly flags2: number
 }): Uint8Array {
+  const extended = (kernel.flags & INIT_EXT) !== 0
+  const flags2 = extended ? kernel.flags2 & REQUEST_TIMEOUT : 0
+  const flags = kernel.flags & (WANTED_FLAGS | (flags2 === 0 ? 0 : INIT_EXT))
   return new Writer()
     .u32le(7)
     .u32le(Math.min(kernel.minor, MINOR))
     .u32le(kernel.maxReadahead)
-    .u32le((kernel.flags & WANTED_FLAGS) >>> 0)
+    .u32le(flags >>> 0)
     .u16le(MAX_BACKGROUND)
     .u16le(CONGESTION)
     .u32le(MAX_READ) // max_write
     .u32le(1) // time granularity, ns
     .u16le(MAX_READ / PAGE) // max_pages
     .u16le(0) // map_alignment
-    .zeros(32)
+    .u32le(flags2)
+    .u32le(0) // max_stack_depth
+    .u16le(flags2 === 0 ? 0 : TIMEOUT_SECONDS)
+    .zeros(22)
     .finish()
 }
 
@@ -101,6 +116,11 @@ export function attributesBody(attributes: Attributes): Uint8Array {
 /** Body of OPEN and OPENDIR. */
 export function openBody(flags: number): Uint8Array {
   return new Writer().u64le(0n).u32le(flags).u32le(0).finish()
+}
+
+/** Body of WRITE: how many bytes were written. */
+export function writeBody(size: number): Uint8Array {
+  return new Writer().u32le(size).u32le(0).finish()
 }
 
 /** Body of STATFS: a full, read-only filesystem. */

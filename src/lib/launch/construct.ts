@@ -12,6 +12,7 @@ import {
 import { LaunchError } from './launch-error.ts'
 import { renderHosts, renderResolvConf } from './network-files.ts'
 import { isCleanPath, isNeverGrantableEnv, isNeverGrantableMount } from './never-grantable.ts'
+import { DEFAULT_SCRATCH, type ScratchPolicy } from './scratch-policy.ts'
 import { signalNumber } from './signals.ts'
 
 /** What the owner's launch policy permitted of a host's request, one decision a member. */
@@ -22,6 +23,8 @@ export interface GrantedRequests {
   readonly env: readonly string[]
   readonly user: boolean
   readonly workdir: boolean
+  /** An encrypted scratch on the node's disk, which a loop device shows to its root. */
+  readonly diskScratch: boolean
   /** What the host may see of the container's output. */
   readonly stdio: 'plain' | 'drop'
 }
@@ -33,6 +36,7 @@ export const NOTHING_GRANTED: GrantedRequests = {
   env: [],
   user: false,
   workdir: false,
+  diskScratch: false,
   stdio: 'plain',
 }
 
@@ -44,7 +48,6 @@ export interface LaunchedContainer {
 }
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-const DEFAULT_SCRATCH: number = 1024 * 1024 * 1024
 const MAX_VOLUMES = 64
 const KERNEL_DIRECTORIES = ['/proc', '/sys', '/dev']
 
@@ -80,7 +83,7 @@ export function constructLaunch(
     stopSignal: stopSignalOf(image),
     volumes: volumesOf(image),
     readonlyRootfs: false,
-    scratch: { kind: 'tmpfs', size: request.scratch?.size ?? DEFAULT_SCRATCH },
+    scratch: scratchOf(request, granted),
     network: 'host',
     hosts: renderHosts(request.hosts, hostname),
     resolvConf: renderResolvConf(request.resolvConf),
@@ -207,6 +210,15 @@ function volumesOf(image: ImageConfig): readonly string[] {
     }
   }
   return [...new Set(paths)].sort()
+}
+
+function scratchOf({ scratch }: HostRequest, granted: GrantedRequests): ScratchPolicy {
+  // Nobody asked: what the owner permits, and memory where that is not the disk.
+  const kind = scratch?.kind ?? (granted.diskScratch ? 'disk' : 'tmpfs')
+  if (kind === 'disk' && !granted.diskScratch) {
+    throw new LaunchError('LAUNCH_SCRATCH_REFUSED', 'keeping the scratch on the disk: refused')
+  }
+  return { kind, size: scratch?.size ?? DEFAULT_SCRATCH[kind] }
 }
 
 function hostnameOf(request: HostRequest, id: string): string {

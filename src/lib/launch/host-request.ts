@@ -2,7 +2,6 @@ import { FormatError } from '#lib/bytes'
 import {
   array,
   boolean,
-  integer,
   object,
   oneOf,
   optional,
@@ -13,6 +12,7 @@ import {
 } from '#lib/json'
 import { LaunchError } from './launch-error.ts'
 import { parseResources, type Resources } from './resources.ts'
+import { parseScratchRequest, type ScratchKind } from './scratch-policy.ts'
 
 /** A mount of the host that somebody asks for. None is granted in this version. */
 export interface MountRequest {
@@ -40,8 +40,8 @@ export interface HostRequest {
   readonly hosts?: string
   readonly cgroupsPath?: string
   readonly resources: Resources
-  /** Size in bytes of the writable layer, which is a tmpfs. */
-  readonly scratch?: { readonly kind: 'tmpfs'; readonly size?: number }
+  /** The writable layer, size in bytes; disk needs a grant. Without it the owner's policy decides. */
+  readonly scratch?: { readonly kind: ScratchKind; readonly size?: number }
   readonly network: 'host'
   /** Show causes of refusals to the host; honoured on the simulated platform only. */
   readonly explain: boolean
@@ -71,8 +71,6 @@ const MEMBERS = [
 const NO_NUL = /^[^\0]*$/
 const ARGUMENTS = { max: 131_072, maxItems: 4096, pattern: NO_NUL }
 const TEXT = { max: 65_536, pattern: NO_NUL }
-/** 64 KiB to 1 TiB, the range of a scratch size. */
-const SCRATCH_RANGE = [65_536, 2 ** 40] as const
 
 /** Parses the JSON of a launch request. Unknown members are refused. Throws `LAUNCH_REQUEST_INVALID`. */
 export function parseHostRequest(bytes: Uint8Array): HostRequest {
@@ -103,7 +101,7 @@ function hostRequest(found: Readonly<Record<string, unknown>>): HostRequest {
       resolvConf: text('resolvConf'),
       hosts: text('hosts'),
       cgroupsPath: text('cgroupsPath'),
-      scratch: optional(found.scratch, scratch),
+      scratch: optional(found.scratch, (v) => parseScratchRequest(v, 'request.scratch')),
     }),
     env: optional(found.env, (v) => stringMap(v, 'request.env', { ...TEXT, maxItems: 4096 })) ?? {},
     tty: flag('tty'),
@@ -122,16 +120,6 @@ function mount(value: unknown, index: number): MountRequest {
     source: string(found.source, `${name}.source`, { max: 4096, pattern: NO_NUL }),
     target: string(found.target, `${name}.target`, { max: 4096, pattern: NO_NUL }),
     readOnly: optional(found.readOnly, (v) => boolean(v, `${name}.readOnly`)) ?? false,
-  }
-}
-
-function scratch(value: unknown): { kind: 'tmpfs'; size?: number } {
-  const found = object(value, 'request.scratch', ['kind', 'size'])
-  return {
-    kind: oneOf(found.kind, 'request.scratch.kind', ['tmpfs']),
-    ...defined({
-      size: optional(found.size, (v) => integer(v, 'request.scratch.size', ...SCRATCH_RANGE)),
-    }),
   }
 }
 

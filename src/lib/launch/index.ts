@@ -16,4 +16,6 @@ export { isNeverGrantableEnv, isNeverGrantableMount } from './never-grantable.ts
 export type { Resources } from './resources.ts'
 export type { ResolvedUser, RuntimeMachine, RuntimePaths } from './runtime-spec.ts'
 export { runtimeSpec } from './runtime-spec.ts'
+export type { ScratchKind, ScratchPolicy } from './scratch-policy.ts'
+export { DEFAULT_SCRATCH, parseScratchPolicy } from './scratch-policy.ts'
 export { signalNumber } from './signals.ts'

@@ -13,6 +13,7 @@ import {
 import { layerPlace } from '#lib/sealed'
 import { isCleanPath } from './never-grantable.ts'
 import { parseResources, type Resources } from './resources.ts'
+import { parseScratchPolicy, type ScratchPolicy } from './scratch-policy.ts'
 import { signalNumber } from './signals.ts'
 
 /**
@@ -36,11 +37,11 @@ export interface LaunchConfig {
   readonly tty: false
   /** `SIGTERM`, `SIGRTMIN+3`, … */
   readonly stopSignal: string
-  /** Directories that get a private tmpfs with a copy of what the image has there. */
+  /** Directories that are writable and private whatever the root filesystem is, with what the image has there. */
   readonly volumes: readonly string[]
   readonly readonlyRootfs: boolean
-  /** The writable layer: a tmpfs of so many bytes at most. */
-  readonly scratch: { readonly kind: 'tmpfs'; readonly size: number }
+  /** The writable layer. */
+  readonly scratch: ScratchPolicy
   readonly network: 'host'
   /** Content of `/etc/hosts` and `/etc/resolv.conf`, rendered from parsed values. */
   readonly hosts: string
@@ -105,7 +106,6 @@ export function parseLaunchConfig(bytes: Uint8Array): LaunchConfig {
     pattern: NO_NUL,
   })
   string(args[0], 'launch.args[0]')
-  const scratch = object(found.scratch, 'launch.scratch', ['kind', 'size'])
   return {
     version: 1,
     containerId: text('containerId', CONTAINER_ID),
@@ -121,10 +121,7 @@ export function parseLaunchConfig(bytes: Uint8Array): LaunchConfig {
       path(v, `launch.volumes[${i}]`),
     ),
     readonlyRootfs: boolean(found.readonlyRootfs, 'launch.readonlyRootfs'),
-    scratch: {
-      kind: oneOf(scratch.kind, 'launch.scratch.kind', ['tmpfs']),
-      size: integer(scratch.size, 'launch.scratch.size', 65_536, 2 ** 40),
-    },
+    scratch: parseScratchPolicy(found.scratch, 'launch.scratch'),
     network: oneOf(found.network, 'launch.network', ['host']),
     hosts: text('hosts'),
     resolvConf: text('resolvConf'),

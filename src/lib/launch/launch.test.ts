@@ -42,6 +42,7 @@ const everything: GrantedRequests = {
   env: ['LOG', 'LD_PRELOAD', 'PATH', 'http_proxy', 'NODE_OPTIONS', 'lang'],
   user: true,
   workdir: true,
+  diskScratch: true,
   stdio: 'plain',
 }
 const host = (json: object): HostRequest => parseHostRequest(utf8(JSON.stringify(json)))
@@ -220,6 +221,17 @@ test('an image that cannot be launched is refused with the reason', () => {
   assert.deepEqual(withImage({ Entrypoint: [] }).args, ['serve'])
 })
 
+test('the scratch is on the disk only where that is granted, and memory where nobody asks', () => {
+  const disk = { ...NOTHING_GRANTED, diskScratch: true }
+  assert.deepEqual(launch({}, disk).scratch, { kind: 'disk', size: 2 ** 32 })
+  assert.deepEqual(launch({}).scratch, { kind: 'tmpfs', size: 2 ** 30 })
+  const asked = (kind: string, size?: number): object => ({ scratch: { kind, size } })
+  assert.deepEqual(launch(asked('disk', 2 ** 24), disk).scratch, { kind: 'disk', size: 2 ** 24 })
+  assert.deepEqual(launch(asked('tmpfs'), disk).scratch, { kind: 'tmpfs', size: 2 ** 30 })
+  assert.deepEqual(launch(asked('tmpfs', 65_536)).scratch, { kind: 'tmpfs', size: 65_536 })
+  assert.throws(() => launch(asked('disk')), { code: 'LAUNCH_SCRATCH_REFUSED' })
+})
+
 test('parseHostRequest() refuses unknown members, NUL, and what is not a request', () => {
   const code = 'LAUNCH_REQUEST_INVALID'
   const bad = [
@@ -228,7 +240,12 @@ test('parseHostRequest() refuses unknown members, NUL, and what is not a request
     { args: ['a\0b'] },
     { env: { A: 1 } },
     { network: 'none' },
-    { scratch: { kind: 'disk' } },
+    { scratch: { kind: 'nfs' } },
+    { scratch: { size: 2 ** 30 } },
+    { scratch: { kind: 'disk', size: 2 ** 24 - 4096 } },
+    { scratch: { kind: 'disk', size: 2 ** 24 + 1 } },
+    { scratch: { kind: 'disk', size: 2 ** 38 + 4096 } },
+    { scratch: { kind: 'tmpfs', size: 2 ** 41 } },
     { resources: { devices: [] } },
     { resources: { memory: 1 } },
     { resources: { cpusetCpus: '0;1' } },
@@ -264,6 +281,8 @@ test('a launch configuration round-trips, and any missing or unknown member is r
     { network: 'bridge' },
     { hostname: '' },
     { scratch: { kind: 'disk', size: 1 } },
+    { scratch: { kind: 'disk' } },
+    { scratch: { kind: 'disk', size: 2 ** 24 + 1 } },
   ]
   for (const change of changes) {
     const text = JSON.stringify({ ...json, ...change })

@@ -27,7 +27,7 @@ const KINDS: Readonly<Record<PolicyKind, readonly string[]>> = {
   release: ['read'],
   launch: [
     ...['run', 'use-key', 'set-args', 'set-entrypoint', 'set-env', 'set-user', 'set-workdir'],
-    ...['set-tty', 'set-stdin', 'mount', 'exec', 'attach', 'reveal'],
+    ...['set-tty', 'set-stdin', 'set-scratch', 'mount', 'exec', 'attach', 'reveal'],
   ],
 }
 

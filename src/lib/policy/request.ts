@@ -75,6 +75,11 @@ export type LaunchRequest =
   | (ImageQuestion & { readonly action: 'set-user'; readonly user: string })
   | (ImageQuestion & { readonly action: 'set-workdir'; readonly path: string })
   | (ImageQuestion & {
+      readonly action: 'set-scratch'
+      readonly kind: string
+      readonly size: number
+    })
+  | (ImageQuestion & {
       readonly action: 'mount'
       readonly source: string
       readonly destination: string
@@ -197,6 +202,8 @@ function contextOf(request: PolicyRequest): Record<string, CedarValue> {
       return { platform, user: request.user }
     case 'set-workdir':
       return { platform, path: request.path }
+    case 'set-scratch':
+      return { platform, kind: request.kind, size: request.size }
     case 'mount': {
       const { source, destination, readOnly } = request
       return { platform, source, destination, readOnly }

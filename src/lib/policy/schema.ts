@@ -90,6 +90,11 @@ action "set-user" appliesTo {
 action "set-workdir" appliesTo {
   principal: Image, resource: Container, context: { platform: String, path: String },
 };
+// The host keeps the writable layer: "disk" (encrypted, but a loop device shows it to root of the node).
+action "set-scratch" appliesTo {
+  principal: Image, resource: Container,
+  context: { platform: String, kind: String, size: Long },    // size in bytes
+};
 action mount appliesTo {
   principal: Image, resource: Container,
   context: { platform: String, source: String, destination: String, readOnly: Bool },

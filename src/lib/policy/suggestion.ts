@@ -30,6 +30,8 @@ function conditions(request: LaunchRequest): string[] {
       return [...image, `context.user == ${quote(request.user)}`]
     case 'set-workdir':
       return [...image, `context.path == ${quote(request.path)}`]
+    case 'set-scratch':
+      return [...image, `context.kind == ${quote(request.kind)}`]
     case 'mount':
       return [...image, `context.destination == ${quote(request.destination)}`]
     default:

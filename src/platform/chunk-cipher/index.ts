@@ -1,1 +1,2 @@
 export { createOpensslOpener } from './openssl-opener.ts'
+export { createOpensslScratchCipher } from './openssl-scratch-cipher.ts'

@@ -1,28 +1,7 @@
-import { dlopen } from 'node:ffi'
 import { copyOf } from '#lib/bytes'
 import { type ChunkOpener, TAG_LENGTH } from '#lib/sealed'
+import { SET_TAG, ssl } from './openssl.ts'
 
-/**
- * The OpenSSL that Node itself carries and exports; signatures as in `openssl/evp.h` of 3.x. No
- * package, no file: the code is the measured node binary.
- */
-const { functions: ssl } = dlopen(null, {
-  EVP_CIPHER_CTX_new: { return: 'pointer', arguments: [] },
-  EVP_CIPHER_CTX_free: { return: 'void', arguments: ['pointer'] },
-  EVP_aes_256_gcm: { return: 'pointer', arguments: [] },
-  EVP_DecryptInit_ex: {
-    return: 'i32',
-    arguments: ['pointer', 'pointer', 'pointer', 'pointer', 'pointer'],
-  },
-  EVP_DecryptUpdate: {
-    return: 'i32',
-    arguments: ['pointer', 'pointer', 'pointer', 'pointer', 'i32'],
-  },
-  EVP_CIPHER_CTX_ctrl: { return: 'i32', arguments: ['pointer', 'i32', 'i32', 'pointer'] },
-  EVP_DecryptFinal_ex: { return: 'i32', arguments: ['pointer', 'pointer', 'pointer'] },
-})
-
-const SET_TAG = 0x11
 const NONCE_LENGTH = 12
 const KEY_LENGTH = 32
 const FILE_ID_LENGTH = 16

@@ -19,6 +19,7 @@ export interface Libc {
   ioctl(fd: number, request: bigint, argument: Pointer): number
   close(fd: number): number
   flock(fd: number, operation: number): number
+  fallocate(fd: number, mode: number, offset: bigint, length: bigint): number
   pipe2(pair: Uint8Array, flags: number): number
   socketpair(domain: number, type: number, protocol: number, pair: Uint8Array): number
   /** `syscall(number, path, path, …)`, for calls whose first two arguments are pointers. */
@@ -59,6 +60,7 @@ const { functions: c } = dlopen(null, {
   ioctl: { return: 'i32', arguments: ['i32', 'u64', 'pointer'] },
   close: { return: 'i32', arguments: ['i32'] },
   flock: { return: 'i32', arguments: ['i32', 'i32'] },
+  fallocate: { return: 'i32', arguments: ['i32', 'i32', 'i64', 'i64'] },
   pipe2: { return: 'i32', arguments: ['pointer', 'i32'] },
   socketpair: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'pointer'] },
   syscall: {

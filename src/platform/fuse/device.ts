@@ -8,6 +8,7 @@ const FUSE_DEV_IOC_CLONE = 0x8004e500n
 /**
  * Opens `/dev/fuse` and mounts it on `directory`. The descriptor is close-on-exec: a child that held
  * it would keep the connection alive after the server's death. Serve it before anybody looks inside.
+ * Modes and the server decide what can be written.
  */
 export function mountFuse(mounts: Mounts, directory: string, maxRead: number): number {
   const fd = openDevice()
@@ -16,7 +17,7 @@ export function mountFuse(mounts: Mounts, directory: string, maxRead: number): n
       source: 'sealed',
       target: directory,
       type: 'fuse.sealed',
-      flags: MOUNT_FLAGS.nosuid | MOUNT_FLAGS.nodev | MOUNT_FLAGS.noexec | MOUNT_FLAGS.rdonly,
+      flags: MOUNT_FLAGS.nosuid | MOUNT_FLAGS.nodev | MOUNT_FLAGS.noexec,
       data: `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${maxRead}`,
     })
   } catch (error) {

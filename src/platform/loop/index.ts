@@ -1,1 +1,2 @@
-export { loopMount } from './loop.ts'
+export type { LoopDevice } from './loop.ts'
+export { attachLoop, loopMount } from './loop.ts'

@@ -19,11 +19,11 @@ export function livingChildren(parent: number): number[] {
 /**
  * Kills every child of this process, and as a subreaper those that it adopts by it. For its end: what
  * it started, and what that left behind, must not outlive it. Blocks for up to 0.2 s. No pid can have
- * become another's: children stay until they are waited for.
+ * become another's: children stay until they are waited for. Those of `except` are left alone.
  */
-export function killChildren(): void {
+export function killChildren(except: ReadonlySet<number> = new Set()): void {
   for (let round = 0; round < ROUNDS; round += 1) {
-    const pids = livingChildren(process.pid)
+    const pids = livingChildren(process.pid).filter((pid) => !except.has(pid))
     if (pids.length === 0) return
     for (const pid of pids) {
       try {

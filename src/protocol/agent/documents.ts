@@ -33,6 +33,12 @@ export interface PrepareResult {
   readonly layers: readonly PreparedLayer[]
   /** Whether the host may see the container's output. */
   readonly stdio: 'plain' | 'drop'
+  /** What the container can write to: how it is kept, and how many bytes of it there may be. */
+  readonly mounts: readonly {
+    readonly destination: string
+    readonly kind: 'disk' | 'tmpfs'
+    readonly size: number
+  }[]
 }
 
 /** A step of the agent's work that begins or goes on, for people; never content of an image. */

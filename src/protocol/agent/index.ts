@@ -9,6 +9,7 @@ export type {
   KillRequest,
   PrepareReply,
   PrepareRequest,
+  PrepareScratchRequest,
   StartReply,
   WaitReply,
 } from './messages.ts'

@@ -8,6 +8,12 @@ export interface ConfigureRequest {
   readonly manifest: Uint8Array
 }
 
+/** What the host expects a launch to want, so that it can be made meanwhile. It decides nothing. */
+export interface PrepareScratchRequest {
+  /** Bytes of an encrypted scratch on disk. */
+  readonly size: bigint
+}
+
 /** Asks the agent to attest to its broker. */
 export interface AttestRequest {
   /** `kbs:///NS/TYPE/TAG` to read after attestation; empty for none. */
@@ -86,6 +92,12 @@ export const configureRequest: Codec<ConfigureRequest> = message(name('Configure
   initData: bytes(1),
   manifest: bytes(2),
 })
+
+/** Codec of `PrepareScratchRequest`. */
+export const prepareScratchRequest: Codec<PrepareScratchRequest> = message(
+  name('PrepareScratchRequest'),
+  { size: uint64(1) },
+)
 
 /** Codec of `AttestRequest`. */
 export const attestRequest: Codec<AttestRequest> = message(name('AttestRequest'), {

@@ -18,8 +18,10 @@ import {
   killRequest,
   type PrepareReply,
   type PrepareRequest,
+  type PrepareScratchRequest,
   prepareReply,
   prepareRequest,
+  prepareScratchRequest,
   type StartReply,
   startReply,
   type WaitReply,
@@ -46,6 +48,8 @@ export type AgentMethods = {
 export type InitMethods = {
   /** Once, first. */
   readonly configure: Method<ConfigureRequest, Empty>
+  /** Once, between Configure and Start; answered at once. */
+  readonly prepareScratch: Method<PrepareScratchRequest, Empty>
   /** Answers with M1. */
   readonly begin: Method<BeginRequest, HandoverMessage>
   /** M2 → M3, M4 → M5. */
@@ -77,6 +81,7 @@ export const initService: Service<InitMethods> = {
   name: 'enclave_cc.init.v1.Init',
   methods: {
     configure: { name: 'Configure', input: configureRequest, output: empty },
+    prepareScratch: { name: 'PrepareScratch', input: prepareScratchRequest, output: empty },
     begin: { name: 'Begin', input: beginRequest, output: handoverMessage },
     handover: { name: 'Handover', input: handoverMessage, output: handoverMessage },
     start: { name: 'Start', input: empty, output: startReply },

@@ -6,8 +6,10 @@ import { isMainThread } from 'node:worker_threads'
 import { loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
+import { Ground } from '../../../src/enclave/init/ground.ts'
 import { openLayers } from '../../../src/enclave/init/open-layers.ts'
 import { mountRootfs, type Rootfs } from '../../../src/enclave/init/rootfs.ts'
+import { mountMemoryScratch } from '../../../src/enclave/init/scratch.ts'
 import { ServePool } from '../../../src/enclave/init/serve-pool.ts'
 import { runServeWorker } from '../../../src/enclave/init/serve-worker.ts'
 import type { DiskMode } from './disk-entry.ts'
@@ -143,28 +145,25 @@ class Stack {
       })),
     )
     const pool = new ServePool(import.meta.filename, 2)
-    await pool.ready()
-    const base = this.#place()
+    const ground = await Ground.open({ mounts: linuxMounts, pool, base: this.#base, spool })
+    const scratch = mountMemoryScratch(ground, { kind: 'tmpfs', size: scratchSize })
+    const leave = async (): Promise<void> => {
+      await scratch.unmount()
+      await ground.close()
+    }
     let rootfs: Rootfs
     try {
-      rootfs = await mountRootfs({
-        mounts: linuxMounts,
-        base,
-        files,
-        pool,
-        scratchSize,
-        onTrouble: () => {},
-      })
+      rootfs = mountRootfs({ ground, scratch, files, pool })
     } catch (error) {
-      this.#leave(base)
+      await leave()
       throw error
     }
     return {
       root: rootfs.path,
       pool,
       unmount: async () => {
-        await rootfs.unmount()
-        this.#leave(base)
+        rootfs.unmount()
+        await leave()
       },
     }
   }

@@ -1,4 +1,4 @@
-import type { GrantedRequests, HostRequest } from '#lib/launch'
+import { DEFAULT_SCRATCH, type GrantedRequests, type HostRequest } from '#lib/launch'
 import { evaluate, type ImageFacts, type LaunchRequest, suggestPermit } from '#lib/policy'
 
 /** A question to the launch policy, and what it answered. */
@@ -38,6 +38,7 @@ const CODES: Readonly<Record<string, string>> = {
   'set-workdir': 'LAUNCH_WORKDIR_REFUSED',
   'set-tty': 'LAUNCH_TTY_REFUSED',
   'set-stdin': 'LAUNCH_STDIN_REFUSED',
+  'set-scratch': 'LAUNCH_SCRATCH_REFUSED',
   mount: 'LAUNCH_MOUNT_REFUSED',
 }
 
@@ -69,7 +70,7 @@ export function decideLaunch(
     answers.some(({ question, allowed }) => question.action === action && allowed)
   return {
     answers,
-    refused: answers.find((answer) => !answer.allowed),
+    refused: answers.find((answer) => !answer.allowed && !isOffer(answer, request)),
     granted: {
       args: allowed('set-args'),
       entrypoint: allowed('set-entrypoint'),
@@ -78,9 +79,15 @@ export function decideLaunch(
       ),
       user: allowed('set-user'),
       workdir: allowed('set-workdir'),
+      diskScratch: allowed('set-scratch'),
       stdio: 'plain',
     },
   }
+}
+
+/** A disk that nobody asked for is taken where it is permitted, and memory where it is not. */
+function isOffer({ question }: LaunchAnswer, request: HostRequest): boolean {
+  return question.action === 'set-scratch' && request.scratch === undefined
 }
 
 function questions(subject: LaunchSubject, request: HostRequest): LaunchRequest[] {
@@ -96,6 +103,9 @@ function questions(subject: LaunchSubject, request: HostRequest): LaunchRequest[
   if (workdir !== undefined) asked.push({ ...subject, action: 'set-workdir', path: workdir })
   if (request.tty) asked.push({ ...subject, action: 'set-tty' })
   if (request.stdin) asked.push({ ...subject, action: 'set-stdin' })
+  // Memory needs no permission: nobody but init can see it.
+  const { kind = 'disk', size = DEFAULT_SCRATCH.disk } = request.scratch ?? {}
+  if (kind === 'disk') asked.push({ ...subject, action: 'set-scratch', kind, size })
   for (const { source, target, readOnly } of request.mounts) {
     asked.push({ ...subject, action: 'mount', source, destination: target, readOnly })
   }

@@ -272,6 +272,10 @@ class Preparation {
         file,
       })),
       stdio: launch.stdio,
+      mounts: [
+        { destination: '/', ...launch.scratch },
+        ...launch.volumes.map((destination) => ({ destination, ...launch.scratch })),
+      ],
     }
   }
 
@@ -316,7 +320,8 @@ function payloadOf(layers: readonly SealedLayer[], launch: LaunchConfig): Handov
 
 function everything(request: HostRequest): GrantedRequests {
   const env = Object.keys(request.env)
-  return { args: true, entrypoint: true, env, user: true, workdir: true, stdio: 'plain' }
+  const all = { args: true, entrypoint: true, user: true, workdir: true, diskScratch: true }
+  return { ...all, env, stdio: 'plain' }
 }
 
 function launchRefusal(answer: LaunchAnswer): CodedError {

@@ -4,6 +4,7 @@ import { utf8 } from '#lib/bytes'
 import { containerName, newId } from './container-name.ts'
 import { envFileWords, envFlagWords, parseEnv } from './env-file.ts'
 import { sinceTime, tailCount } from './log-options.ts'
+import { scratchRequest } from './run-request.ts'
 import { signalNumber } from './signals.ts'
 
 const usage = { code: 'USAGE' }
@@ -35,6 +36,20 @@ test('what is no variable is refused by its place, never shown: it may be a secr
   }
   assert.throws(() => parseEnv(envFlagWords(['A=1', 'b c']), {}), { message: /-e, number 2/ })
   assert.throws(() => envFileWords(Uint8Array.of(0x41, 0xff), 'f'), { code: 'INPUT_UNREADABLE' })
+})
+
+test('--scratch has a kind and perhaps a size, in whole blocks and inside what there may be', () => {
+  assert.deepEqual(scratchRequest(undefined), {})
+  assert.deepEqual(scratchRequest('disk'), { scratch: { kind: 'disk' } })
+  assert.deepEqual(scratchRequest('tmpfs:64m'), { scratch: { kind: 'tmpfs', size: 2 ** 26 } })
+  assert.deepEqual(scratchRequest('DISK:2G'), { scratch: { kind: 'disk', size: 2 ** 31 } })
+  assert.deepEqual(scratchRequest('disk:16777217'), {
+    scratch: { kind: 'disk', size: 2 ** 24 + 4096 },
+  })
+  const wrong = ['', 'ext4', 'disk:', 'disk:1', 'disk:15m', 'disk:257g', 'tmpfs:1k', 'tmpfs:2000g']
+  for (const word of [...wrong, 'disk:-1', 'disk:1t', 'tmpfs:1 m', 'tmpfs:1e9']) {
+    assert.throws(() => scratchRequest(word), usage, word)
+  }
 })
 
 test('signalNumber() knows names, numbers and real-time signals', () => {

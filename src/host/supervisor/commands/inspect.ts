@@ -28,7 +28,7 @@ export const inspect: Command = {
         bundle: record.bundle,
         mrEnclave: record.mrEnclave,
         decisionIds: record.decisionIds,
-        mounts: [],
+        mounts: record.mounts,
         layers: record.layers.map((layer) => ({
           ...layer,
           ...fileOf(context, record.id, layer.file),

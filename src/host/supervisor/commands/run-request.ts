@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { CommandContext, CommandInput } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import { MAX_SCRATCH, MIN_SCRATCH, SCRATCH_CHUNK } from '#lib/scratch'
 import { envFileWords, envFlagWords, parseEnv } from './env-file.ts'
 
 /** What the host asks for of a container (`HostRequest`); the owner decides. Throws CodedError USAGE. */
@@ -16,7 +17,7 @@ export function requestOf(context: CommandContext, input: CommandInput): Record<
     ...(Object.keys(env).length === 0 ? {} : { env }),
     ...(user === undefined ? {} : { user }),
     ...(workdir === undefined ? {} : { workdir }),
-    scratch: scratchOf(input.text('scratch')),
+    ...scratchRequest(input.text('scratch')),
     network: 'host',
     explain: input.flag('explain'),
     resolvConf: readOptional('/etc/resolv.conf'),
@@ -24,19 +25,31 @@ export function requestOf(context: CommandContext, input: CommandInput): Record<
   }
 }
 
-function scratchOf(text: string | undefined): { kind: 'tmpfs'; size?: number } {
-  if (text === undefined || text === 'tmpfs') return { kind: 'tmpfs' }
-  if (text === 'disk' || text.startsWith('disk:')) {
-    throw new CodedError('FEATURE_NOT_BUILT', '--scratch disk is not built yet')
+/**
+ * `--scratch`. Without it nothing is asked for: the owner's policy decides between disk and memory. Throws
+ * CodedError USAGE.
+ */
+export function scratchRequest(text: string | undefined): {
+  scratch?: { kind: string; size?: number }
+} {
+  if (text === undefined) return {}
+  const match = /^(disk|tmpfs)(?::(\d{1,12})([kmg]?))?$/i.exec(text)
+  const kind = match?.[1]?.toLowerCase()
+  if (match === null || kind === undefined) {
+    throw new CodedError('USAGE', `--scratch ${text}: disk, tmpfs, disk:SIZE or tmpfs:SIZE`)
   }
-  const match = /^tmpfs:(\d{1,12})([kmg]?)$/i.exec(text)
-  if (match === null) throw new CodedError('USAGE', `--scratch ${text}: tmpfs or tmpfs:SIZE`)
-  const factor = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[match[2]?.toLowerCase() ?? ''] ?? 1
-  const size = Number(match[1]) * factor
-  if (size === 0 || !Number.isSafeInteger(size)) {
-    throw new CodedError('USAGE', `--scratch ${text}: no such size`)
+  if (match[2] === undefined) return { scratch: { kind } }
+  const factor = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[match[3]?.toLowerCase() ?? ''] ?? 1
+  // Whole blocks of the scratch: a little more than was asked for, never less.
+  const size = Math.ceil((Number(match[2]) * factor) / SCRATCH_CHUNK) * SCRATCH_CHUNK
+  const [least, most] = kind === 'disk' ? [MIN_SCRATCH, MAX_SCRATCH] : [65_536, 2 ** 40]
+  if (!(size >= least && size <= most)) {
+    throw new CodedError(
+      'USAGE',
+      `--scratch ${text}: a ${kind} scratch has ${least} to ${most} bytes`,
+    )
   }
-  return { kind: 'tmpfs', size }
+  return { scratch: { kind, size } }
 }
 
 /** Refuses flags of docker that this version does not have. Throws CodedError FEATURE_NOT_BUILT. */

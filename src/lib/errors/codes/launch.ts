@@ -71,6 +71,15 @@ export const LAUNCH_CODES = {
     meaning: 'The root filesystem could not be mounted.',
     next: 'run enclave-cc doctor on the node',
   },
+  SCRATCH_UNAVAILABLE: {
+    meaning: 'The encrypted scratch on the disk of the node could not be prepared.',
+    next: 'load the loop module and free disk space, or run with --scratch tmpfs',
+  },
+  LAUNCH_SCRATCH_REFUSED: {
+    meaning:
+      'The host asked for a scratch on its disk, which a loop device shows to its root, and no rule of the owner permits it.',
+    next: 'run with --scratch tmpfs, or permit action "set-scratch" in the launch policy',
+  },
   INIT_STATE: {
     meaning: 'The init enclave was asked for a step out of order.',
     next: 'remove the container and run it again; an init serves one container once',

@@ -23,6 +23,12 @@ when {
   !(["image-kek", "decryption-key", "credential"].contains(resource.type))
 };
 
+// The writable layer on the disk of the node, encrypted. Its loop device shows it to root of the node:
+// without this rule it is in memory (tmpfs), which no device shows.
+@id("launch-scratch-disk")
+permit (principal, action == Action::"set-scratch", resource)
+when { context.kind == "disk" };
+
 // Everything else the host asks for is refused. To allow, for example, one variable:
 //   @id("my-log-level")
 //   permit (principal, action == Action::"set-env", resource) when { context.name == "LOG_LEVEL" };

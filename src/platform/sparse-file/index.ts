@@ -1,0 +1,1 @@
+export { openUnnamed, punchHole } from './sparse-file.ts'
