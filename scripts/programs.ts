@@ -13,6 +13,7 @@ export const PROGRAMS: readonly Program[] = [
   { name: 'agent', entry: 'src/enclave/agent/main.ts', trusted: true },
   { name: 'init', entry: 'src/enclave/init/main.ts', trusted: true },
   { name: 'init-serve', entry: 'src/enclave/init/serve-main.ts', trusted: true },
+  { name: 'handover-quote', entry: 'src/enclave/handover/quote-evidence.ts', trusted: true },
   { name: 'supervise', entry: 'src/host/supervisor/main.ts', trusted: false },
   {
     name: 'supervisor',

@@ -383,6 +383,8 @@ test('init makes a broker that serve serves, until it is told to stop', async ()
   const third = { 'data-dir': at('third') }
   await kbs('init', [], { ...third, listen: taken })
   await assert.rejects(kbs('serve', [], third), { code: 'KBS_PORT_TAKEN' })
+  const grace = { ...third, 'collateral-grace': '8' }
+  await assert.rejects(kbs('serve', [], grace), { code: 'USAGE' })
   stop.abort()
   assert.deepEqual(await served, {})
   await assert.rejects(kbs('serve', [], { 'data-dir': at('nothing') }), {

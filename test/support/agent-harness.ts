@@ -137,6 +137,7 @@ export class AgentHarness implements AsyncDisposable {
     const log: Readonly<Record<string, string>>[] = []
     const agent = createAgent({
       tee,
+      quoteProgram: 'none: these agents have reports',
       brokerTransport: (pins) => createHttpTransport({ pins, tlsOnly: true }).send,
       registryNetwork: {
         transport: () => unreachable,

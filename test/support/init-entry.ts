@@ -4,8 +4,10 @@ import { initProgram } from '../../src/enclave/init/init-program.ts'
 // The init program with places of a test instead of those of a bundle.
 const [, base = '', spool = '', runc = '', mke2fs = ''] = process.argv.slice(1)
 const serveEntry = join(import.meta.dirname, '../../src/enclave/init/serve-main.ts')
+const quoteProgram = join(import.meta.dirname, '../../src/enclave/handover/quote-evidence.ts')
 void initProgram({
   serveEntry,
+  quoteProgram,
   base,
   spool,
   cache: spool,

@@ -14,7 +14,14 @@ import { dirname, join } from 'node:path'
 
 const KEPT = join(dirname(dirname(import.meta.dirname)), '.bootstrap/bundles')
 const FILES = ['bundle.erofs', 'agent.json', 'init.json']
-const PROGRAMS = ['agent.cjs', 'init.cjs', 'init-serve.cjs', 'cli.cjs', 'cedar_wasm_bg.wasm']
+const PROGRAMS = [
+  'agent.cjs',
+  'init.cjs',
+  'init-serve.cjs',
+  'handover-quote.cjs',
+  'cli.cjs',
+  'cedar_wasm_bg.wasm',
+]
 const HOUR_MS = 3_600_000
 
 /**

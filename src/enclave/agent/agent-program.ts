@@ -30,6 +30,8 @@ export interface AgentProgramOptions {
   readonly cache: string
   /** PEM file of the measured CA list. */
   readonly caFile: string
+  /** The program for a handover with quotes. */
+  readonly quoteProgram: string
 }
 
 /**
@@ -69,11 +71,12 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
 }
 
 function environmentOf(
-  { spool, cache, caFile }: AgentProgramOptions,
+  { spool, cache, caFile, quoteProgram }: AgentProgramOptions,
   tee: AgentEnvironment['tee'],
 ): AgentEnvironment {
   return {
     tee,
+    quoteProgram,
     brokerTransport: (pins) => createHttpTransport({ pins, tlsOnly: true }).send,
     registryNetwork: {
       transport: registryTransports(caFile),

@@ -35,6 +35,8 @@ import { warmUp } from './warm-up.ts'
 /** Everything the agent needs from outside. */
 export interface AgentEnvironment {
   readonly tee: Tee
+  /** Path of the program for a handover with quotes. */
+  readonly quoteProgram: string
   /** A transport that accepts these keys and no others (init-data `pins`). */
   readonly brokerTransport: (pins: readonly string[]) => Transport
   readonly registryNetwork: RegistryNetwork
@@ -122,7 +124,7 @@ class AgentProgram implements Agent {
     if (this.#state.at !== 'new') throw outOfOrder('it is configured already')
     this.#state = { at: 'configuring' }
     try {
-      const { tee, brokerTransport, progress } = this.#environment
+      const { tee, brokerTransport, progress, quoteProgram } = this.#environment
       // The frame's buffer is kept: configuration outlives the call.
       const configuration = await checkConfiguration(tee, input)
       const { url, pins } = configuration.initData.broker
@@ -134,7 +136,7 @@ class AgentProgram implements Agent {
         clock,
       })
       const responder = createResponder({
-        form: evidenceForm(tee, configuration.manifest, clock),
+        form: await evidenceForm(tee, configuration.manifest, clock, quoteProgram),
         peer: configuration.initPin,
         initDataDigest: configuration.initDataDigest,
         now: progress,

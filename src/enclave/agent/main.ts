@@ -5,4 +5,5 @@ void agentProgram({
   spool: '/spool',
   cache: '/layers',
   caFile: '/etc/ssl/certs/ca-certificates.crt',
+  quoteProgram: '/usr/lib/enclave-cc/handover-quote.cjs',
 })

@@ -1,26 +1,23 @@
-import { parseCollateral, parseTrustAnchor, type Tee } from '#lib/attest'
-import { fromBase64 } from '#lib/bytes'
-import { type EvidenceForm, quoteForm, reportForm } from '#lib/handover'
+import type { Tee } from '#lib/attest'
+import { type EvidenceForm, reportForm } from '#lib/handover'
 import type { EnclaveManifest } from '#lib/manifest'
 import type { EnclaveClock } from './enclave-clock.ts'
 
+/** What the program for quotes offers. */
+export type QuoteProgram = typeof import('./quote-evidence.ts')
+
 /**
  * How this enclave proves itself in the handover: what its own manifest says, of which its measurement
- * is made, and nothing else (docs/formats/handover.md). Collateral comes from the device, that is from
- * the host, and is verified with every quote. Throws AttestError TRUST_ANCHOR_FORMAT.
+ * is made, and nothing else (docs/formats/handover.md). `quoteProgram` is where the measured program for
+ * quotes lies; it is loaded only where the manifest asks for it. Throws AttestError TRUST_ANCHOR_FORMAT.
  */
-export function evidenceForm(
+export async function evidenceForm(
   tee: Tee,
   { handover }: Pick<EnclaveManifest, 'handover'>,
   clock: Pick<EnclaveClock, 'now'>,
-): EvidenceForm {
+  quoteProgram: string,
+): Promise<EvidenceForm> {
   if (handover === undefined) return reportForm(tee)
-  return quoteForm({
-    tee,
-    anchor: parseTrustAnchor(fromBase64(handover.root, 'manifest.handover.root')),
-    minTcbEvaluationDataNumber: handover.minTcbEvaluationDataNumber,
-    // A platform that has none to give cannot be used in this form.
-    collateral: async () => parseCollateral(await tee.collateral?.()),
-    now: () => clock.now(),
-  })
+  const { quoteEvidence } = (await import(quoteProgram)) as QuoteProgram
+  return quoteEvidence(tee, handover, clock)
 }

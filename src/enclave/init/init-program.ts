@@ -51,6 +51,8 @@ function spareFromOom(): number {
 export interface InitProgramOptions {
   /** The program of the serving threads. */
   readonly serveEntry: string
+  /** The program for a handover with quotes. */
+  readonly quoteProgram: string
   /** Started by chroot into a bundle: what lies above it is left behind for good. */
   readonly chrooted: boolean
   readonly runc: string

@@ -21,6 +21,8 @@ export interface InitServiceOptions
   extends Omit<ContainerOptions, 'layers' | 'config' | 'workspace' | 'signal'>,
     Omit<WorkspaceOptions, 'signal'> {
   readonly tee: Tee
+  /** Path of the program for a handover with quotes. */
+  readonly quoteProgram: string
   /** Called when everything starts to be taken down, for a watchdog. */
   readonly onClosing?: () => void
 }
@@ -114,7 +116,8 @@ export function createInitService(options: InitServiceOptions): InitService {
       return step(async () => {
         const { manifest, pin: peer } = await checkOwnIdentity(options.tee, request)
         const clock = new EnclaveClock(manifest.builtAt, () => performance.now())
-        return [{ at: 'configured', form: evidenceForm(options.tee, manifest, clock), peer }, {}]
+        const form = await evidenceForm(options.tee, manifest, clock, options.quoteProgram)
+        return [{ at: 'configured', form, peer }, {}]
       })
     },
     async prepareScratch({ size }) {

@@ -19,7 +19,7 @@ export type ContentEntry =
 
 /** Where the parts of a bundle lie on this machine. */
 export interface ContentSources {
-  /** Folder of `agent.cjs`, `init.cjs`, `init-serve.cjs` and `cedar_wasm_bg.wasm`. */
+  /** Folder of the enclaves' programs, `PROGRAM_FILES`. */
   readonly dist: string
   /** The pinned node binary. */
   readonly node: string
@@ -30,6 +30,13 @@ const RUNC = '/usr/sbin/runc'
 const MKE2FS = '/usr/sbin/mke2fs'
 const CAT = '/usr/bin/cat'
 const CA_LIST = '/etc/ssl/certs/ca-certificates.crt'
+const PROGRAM_FILES = [
+  'agent.cjs',
+  'init.cjs',
+  'init-serve.cjs',
+  'handover-quote.cjs',
+  'cedar_wasm_bg.wasm',
+]
 const MERGED = ['bin', 'sbin', 'lib', 'lib64']
 const MOUNT_POINTS = ['proc', 'sys', 'dev', 'run', 'tmp', 'spool', 'layers']
 
@@ -58,7 +65,7 @@ export function bundleContents(sources: ContentSources): readonly ContentEntry[]
       add(`/usr${library.replace(/^\/usr\//, '/')}`, 0o555, library)
     }
   }
-  for (const name of ['agent.cjs', 'init.cjs', 'init-serve.cjs', 'cedar_wasm_bg.wasm']) {
+  for (const name of PROGRAM_FILES) {
     add(`/usr/lib/enclave-cc/${name}`, 0o444, join(sources.dist, name))
   }
   add(CA_LIST, 0o444, CA_LIST)

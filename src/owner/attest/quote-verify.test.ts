@@ -139,6 +139,17 @@ test('quote verify refuses debug enclaves and old evaluation numbers unless told
   assert.equal((await verify(DIRECTORY, number)).document.code, 'TCB_EVAL_NUM_TOO_OLD')
 })
 
+test('quote verify takes expired collateral for the days that it is told, and shows that it did', async () => {
+  // The collateral of this quote ends on 19 July.
+  const late = { at: '2025-07-22T00:00:00Z', 'allow-status': ALLOW }
+  assert.equal((await verify(DIRECTORY, late)).exitCode, 1)
+  const short = await verify(DIRECTORY, { ...late, 'collateral-grace': '1' })
+  assert.match(String(short.document.code), /_EXPIRED$/)
+  const taken = await verify(DIRECTORY, { ...late, 'collateral-grace': '7' })
+  assert.equal(taken.exitCode, 0, `${taken.text}`)
+  assert.match(`${taken.text}`, /^ok {3}collateral-grace: expired 2025-07-/m)
+})
+
 test('quote verify refuses flags that it does not understand', async () => {
   for (const flags of [
     { at: 'tomorrow' },
@@ -148,6 +159,8 @@ test('quote verify refuses flags that it does not understand', async () => {
     { 'allow-status': 'uptodate' },
     { 'min-tcb-evaluation': '-1' },
     { 'min-tcb-evaluation': '1e3' },
+    { 'collateral-grace': '8' },
+    { 'collateral-grace': '-1' },
   ]) {
     await assert.rejects(verify(DIRECTORY, flags), { code: 'USAGE' }, JSON.stringify(flags))
   }
