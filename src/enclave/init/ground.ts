@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { MAX_READ } from '#lib/fuse'
 import { mountFuse } from '#platform/fuse'
 import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
+import { InitError, mountFailed } from './init-error.ts'
 import { mountMemory } from './memory-mount.ts'
 import { closeLayers } from './open-layers.ts'
 import { createScratch, destroyScratch, SCRATCH_NAME, type ScratchShare } from './scratch-file.ts'
@@ -43,7 +44,8 @@ export class Ground {
 
   /**
    * Opens one, with an encrypted scratch of `scratchSize` bytes as a file of the FUSE mount if that is
-   * given. Throws SystemError, or the errors of open(2); nothing is left then, and the pool has ended.
+   * given. Throws InitError `ROOTFS_MOUNT_FAILED` or `SCRATCH_UNAVAILABLE`; nothing is left then, and the
+   * pool has ended.
    */
   static async open(options: GroundOptions, scratchSize?: number): Promise<Ground> {
     const { mounts, base, pool, spool } = options
@@ -57,7 +59,7 @@ export class Ground {
       const place = { source: 'init', target: base, flags: nosuid | nodev, data }
       const noswap = mountMemory(mounts, place)
       mounted = true
-      const scratch = scratchSize === undefined ? undefined : createScratch(spool, scratchSize)
+      const scratch = scratchSize === undefined ? undefined : newScratch(spool, scratchSize)
       ground = new Ground(options, noswap, scratch)
       ground.#serve()
       return ground
@@ -68,7 +70,7 @@ export class Ground {
         if (mounted) mounts.unmount(base, { detach: true })
         rmSync(base, { recursive: true, force: true })
       }
-      throw error
+      throw mountFailed(error)
     }
   }
 
@@ -121,5 +123,15 @@ export class Ground {
     const device = mountFuse(mounts, this.at('f'), MAX_READ)
     this.#served = true
     pool.serve(device, this.#scratch)
+  }
+}
+
+function newScratch(spool: string, size: number): ScratchShare {
+  try {
+    return createScratch(spool, size)
+  } catch (cause) {
+    const code = (cause as { code?: string }).code ?? 'it failed'
+    const found = `a file of ${size} bytes on the disk of the node: ${code}`
+    throw new InitError('SCRATCH_UNAVAILABLE', `preparing the scratch: ${found}`, { cause })
   }
 }

@@ -1,4 +1,5 @@
-import { CodedError } from '#lib/errors'
+import { CodedError, isCoded } from '#lib/errors'
+import { SystemError } from '#platform/ffi'
 
 /** Codes of the init enclave. */
 export type InitCode =
@@ -14,3 +15,14 @@ export type InitCode =
 
 /** Init cannot do what it was asked. Messages go to the host: no content of the image in them. */
 export class InitError extends CodedError<InitCode> {}
+
+/** `ROOTFS_MOUNT_FAILED` with what the system said; an error that has a code of ours is that already. */
+export function mountFailed(error: unknown): CodedError {
+  if (isCoded(error)) return error
+  const { code = '' } = error as { code?: string }
+  const found = error instanceof SystemError ? error.message : code || 'it failed'
+  return new InitError('ROOTFS_MOUNT_FAILED', `mounting the root filesystem: ${found}`, {
+    cause: error,
+    details: { errno: code },
+  })
+}

@@ -1,10 +1,8 @@
 import { mkdirSync } from 'node:fs'
-import { isCoded } from '#lib/errors'
 import { mountErofs } from '#platform/erofs'
-import { SystemError } from '#platform/ffi'
 import { MOUNT_FLAGS } from '#platform/mount'
 import type { Ground } from './ground.ts'
-import { InitError } from './init-error.ts'
+import { InitError, mountFailed } from './init-error.ts'
 import type { Scratch } from './scratch.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { ServePool } from './serve-pool.ts'
@@ -93,25 +91,10 @@ class MountStack {
 }
 
 function mountError(error: unknown, pool: ServePool): unknown {
-  const code = (error as { code?: string }).code ?? ''
   const { trouble } = pool
-  // Nothing below us but our own threads answers EIO, and they do so for one reason.
-  if (trouble?.kind === 'tampered' || code === 'EIO') {
-    const where =
-      trouble?.kind === 'tampered' ? `${trouble.file}, chunk ${trouble.chunk}` : 'a layer'
-    return new InitError(
-      'ROOTFS_TAMPERED',
-      `mounting the root filesystem: ${where} is not genuine`,
-      {
-        cause: error,
-      },
-    )
-  }
-  // What the machine lacks has a code of its own.
-  if (isCoded(error)) return error
-  const found = error instanceof SystemError ? error.message : code || 'it failed'
-  return new InitError('ROOTFS_MOUNT_FAILED', `mounting the root filesystem: ${found}`, {
-    cause: error,
-    details: { errno: code },
-  })
+  // Our threads say so before they answer EIO. Without it EIO is a disk that failed.
+  if (trouble?.kind !== 'tampered') return mountFailed(error)
+  const where = `${trouble.file}, chunk ${trouble.chunk}`
+  const found = `mounting the root filesystem: ${where} is not genuine`
+  return new InitError('ROOTFS_TAMPERED', found, { cause: error })
 }
