@@ -2,7 +2,12 @@ import { createDecipheriv, createHash } from 'node:crypto'
 import { createErofsWriter, type ErofsSummary } from '#lib/erofs'
 import { checkDigest, digestAlgorithm, type LayerCompression } from '#lib/oci'
 import { OcicryptError } from '#lib/ocicrypt'
-import { createSealer, type SealedSecrets, type SealedSink } from '#lib/sealed'
+import {
+  type ChunkSealerFactory,
+  createSealer,
+  type SealedSecrets,
+  type SealedSink,
+} from '#lib/sealed'
 import { readTar } from '#lib/tar'
 import { applyEntry, type Omissions } from './apply-entry.ts'
 import { decompress } from './inflate.ts'
@@ -35,6 +40,8 @@ export interface UnpackOptions {
   readonly sink: SealedSink
   /** 32 bytes, for a cache entry. */
   readonly layerId?: Uint8Array
+  /** Default `createChunkSealer`. */
+  readonly chunkSealer?: ChunkSealerFactory
   readonly limits?: LayerLimits
   readonly signal?: AbortSignal
   /** Called with the archive's bytes so far. */
@@ -60,8 +67,12 @@ export interface UnpackedLayer extends SealedSecrets {
  */
 export async function unpackLayer(options: UnpackOptions): Promise<UnpackedLayer> {
   checkDigest(options.diffId, 'diff_id')
-  const { sink, layerId } = options
-  const sealer = createSealer(layerId === undefined ? { sink } : { sink, layerId })
+  const { sink, layerId, chunkSealer } = options
+  const sealer = createSealer({
+    sink,
+    ...(layerId === undefined ? {} : { layerId }),
+    ...(chunkSealer === undefined ? {} : { chunkSealer }),
+  })
   try {
     const archive = new Archive(options)
     const writer = createErofsWriter({ sink: sealer, uuid: imageUuid(options.diffId) })

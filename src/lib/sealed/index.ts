@@ -1,5 +1,11 @@
-export type { ChunkOpener, ChunkOpenerFactory, RandomSource } from './chunk-cipher.ts'
-export { chunkNonce, createChunkOpener, openChunk } from './chunk-cipher.ts'
+export type {
+  ChunkOpener,
+  ChunkOpenerFactory,
+  ChunkSealer,
+  ChunkSealerFactory,
+  RandomSource,
+} from './chunk-cipher.ts'
+export { chunkNonce, createChunkOpener, createChunkSealer, openChunk } from './chunk-cipher.ts'
 export type { SealedHeader } from './header.ts'
 export {
   CHUNK_LOG2,

@@ -1,6 +1,11 @@
-import { createSecretKey, type KeyObject } from 'node:crypto'
 import { copyOf } from '#lib/bytes'
-import { type RandomSource, sealChunk, systemRandom } from './chunk-cipher.ts'
+import {
+  type ChunkSealer,
+  type ChunkSealerFactory,
+  createChunkSealer,
+  type RandomSource,
+  systemRandom,
+} from './chunk-cipher.ts'
 import { chunkCountOf, encodeHeader, MAX_IMAGE_LENGTH, type SealedHeader } from './header.ts'
 import { IndexSet } from './index-set.ts'
 import { CHUNK_SIZE, chunkOffset, headerBlock, sealedLayout, TAG_LENGTH } from './layout.ts'
@@ -31,6 +36,8 @@ export interface SealerOptions {
   /** 32 bytes for a cache entry; zeros by default. */
   readonly layerId?: Uint8Array
   readonly random?: RandomSource
+  /** Default `createChunkSealer`. */
+  readonly chunkSealer?: ChunkSealerFactory
 }
 
 /**
@@ -51,15 +58,15 @@ export interface Sealer {
 
 /** A sealer with a fresh key and file id. */
 export function createSealer(options: SealerOptions): Sealer {
-  return new ChunkSealer(options)
+  return new LayerSealer(options)
 }
 
-class ChunkSealer implements Sealer {
+class LayerSealer implements Sealer {
   readonly #sink: SealedSink
   readonly #layerId: Uint8Array
   readonly #fileId: Uint8Array
   readonly #key: Uint8Array
-  #secret: KeyObject | undefined
+  #chunks: ChunkSealer | undefined
   readonly #first: Uint8Array = new Uint8Array(CHUNK_SIZE)
   readonly #current: Uint8Array = new Uint8Array(CHUNK_SIZE)
   readonly #batch: Uint8Array = new Uint8Array(BATCH * CHUNK_SIZE)
@@ -80,11 +87,11 @@ class ChunkSealer implements Sealer {
     if (this.#key.length !== 32 || this.#fileId.length !== 16 || this.#layerId.length !== 32) {
       throw new RangeError('a sealer needs 32 + 16 random bytes and a layer id of 32')
     }
-    this.#secret = createSecretKey(this.#key)
+    this.#chunks = (options.chunkSealer ?? createChunkSealer)(this.#key, this.#fileId)
   }
 
   append(bytes: Uint8Array): void | Promise<void> {
-    const secret = this.#open()
+    const chunks = this.#open()
     if (this.#length + bytes.length > MAX_IMAGE_LENGTH) {
       throw new SealedError('SEALED_FORMAT', `sealing a layer: above ${MAX_IMAGE_LENGTH} bytes`)
     }
@@ -99,10 +106,10 @@ class ChunkSealer implements Sealer {
       if (index === 0) {
         this.#first.set(piece, used)
       } else if (take === CHUNK_SIZE) {
-        this.#seal(secret, index, piece)
+        this.#seal(chunks, index, piece)
       } else {
         this.#current.set(piece, used)
-        if (used + take === CHUNK_SIZE) this.#seal(secret, index, this.#current)
+        if (used + take === CHUNK_SIZE) this.#seal(chunks, index, this.#current)
       }
       if (this.#batched === this.#batch.length) {
         const written = this.#flush()
@@ -123,16 +130,16 @@ class ChunkSealer implements Sealer {
   }
 
   async finish(): Promise<SealedSecrets> {
-    const secret = this.#open()
+    const chunks = this.#open()
     const chunkCount = chunkCountOf(this.#length)
     const used = this.#length % CHUNK_SIZE
     try {
       if (chunkCount > 1 && used > 0) {
-        this.#seal(secret, chunkCount - 1, this.#current.subarray(0, used))
+        this.#seal(chunks, chunkCount - 1, this.#current.subarray(0, used))
       }
       await this.#flush()
       this.#batchStart = 0
-      this.#seal(secret, 0, this.#first.subarray(0, Math.min(CHUNK_SIZE, this.#length)))
+      this.#seal(chunks, 0, this.#first.subarray(0, Math.min(CHUNK_SIZE, this.#length)))
       await this.#flush()
       const header: SealedHeader = {
         imageLength: this.#length,
@@ -154,7 +161,8 @@ class ChunkSealer implements Sealer {
   }
 
   abort(): void {
-    this.#secret = undefined
+    this.#chunks?.close()
+    this.#chunks = undefined
     this.#key.fill(0)
     this.#first.fill(0)
     this.#current.fill(0)
@@ -165,14 +173,14 @@ class ChunkSealer implements Sealer {
     await this.append(rest)
   }
 
-  #open(): KeyObject {
-    if (this.#secret === undefined) {
+  #open(): ChunkSealer {
+    if (this.#chunks === undefined) {
       throw new SealedError('SEALED_STATE', 'sealing a layer: this sealer has ended')
     }
-    return this.#secret
+    return this.#chunks
   }
 
-  #seal(secret: KeyObject, index: number, plain: Uint8Array): void {
+  #seal(chunks: ChunkSealer, index: number, plain: Uint8Array): void {
     // The same nonce twice under one key would give away the XOR of both chunks.
     if (!this.#sealed.claim(index)) {
       this.abort()
@@ -181,7 +189,7 @@ class ChunkSealer implements Sealer {
     if ((index + 1) * TAG_LENGTH > this.#tags.length) this.#grow()
     const out = this.#batch.subarray(this.#batched, this.#batched + plain.length)
     const tag = this.#tags.subarray(index * TAG_LENGTH, (index + 1) * TAG_LENGTH)
-    sealChunk(secret, this.#fileId, index, plain, out, tag)
+    chunks.seal(index, plain, out, tag)
     this.#batched += plain.length
   }
 

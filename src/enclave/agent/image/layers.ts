@@ -7,6 +7,7 @@ import { type Descriptor, layerType } from '#lib/oci'
 import type { OpenedLayer } from '#lib/ocicrypt'
 import type { RegistryClient } from '#lib/registry'
 import { type SealedSink, spooledLayerFile } from '#lib/sealed'
+import { createOpensslSealer } from '#platform/chunk-cipher'
 import { type CachedLayer, type CacheSlot, LayerCache } from './layer-cache.ts'
 import { removeSpoolFile, SpoolFile } from './spool.ts'
 
@@ -170,7 +171,10 @@ async function sealOne(
   })
   const plainDigest = digestOf(opened)
   const seal: Seal = (sink) =>
-    unpackLayer({ spooled, compression, diffId, plainDigest, sink, layerId, signal })
+    unpackLayer({
+      ...{ spooled, compression, diffId, plainDigest, sink, layerId, signal },
+      chunkSealer: createOpensslSealer,
+    })
   const kept = await keep(seal)
   if (kept !== undefined) return { ...kept, cached: false }
   const file = spooledLayerFile(index)
