@@ -191,6 +191,8 @@ test('without cgroups, and without the library of the pinned node', () => {
   const { failed, found } = examined('mount -t tmpfs none /sys/fs/cgroup')
   assert.deepEqual(failed, ['cgroups'])
   assert.match(found('cgroups'), /^no: without memory, .*mount the cgroup filesystem/)
+  const hidden = inside('mount -t tmpfs none /sys/fs/cgroup', ['run', '--rm', app])
+  assert.match(refused(hidden, 'CGROUPS_MISSING').next, /mount the cgroup filesystem.*doctor/)
   const library = spawnSync('sh', ['-c', 'ls /lib/*-linux-gnu/libatomic.so.1'], {
     encoding: 'utf8',
   }).stdout.trim()

@@ -13,7 +13,7 @@ import type { LayerKey } from './layer-key.ts'
 import { type SealedFile, wrongLength } from './sealed-file.ts'
 
 /** Opened chunks that are kept: 1 MiB. Inodes and dirents are read in small pieces. */
-const KEPT = 64
+const KEPT = 256
 
 /** The image inside a sealed file: bytes are given out only after their chunk's tag was checked. */
 export interface OpenImage extends ErofsSource, Disposable {}

@@ -15,7 +15,7 @@ import { type LayerKey, readLayerKey } from './layer-key.ts'
 import { openSealedFile, readAt, type SealedFile, wrongLength } from './sealed-file.ts'
 
 /** Chunks of one read: 1 MiB. */
-const RUN = 64
+const RUN = 256
 /** Bad chunks that are listed by their numbers. */
 const LISTED = 1000
 /** Bytes of an EROFS block. */

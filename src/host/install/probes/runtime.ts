@@ -1,11 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { CGROUPS, isUnified, missingControllers } from '../../supervisor/cgroup-controllers.ts'
 import { type Finding, type Probe, versionAtLeast } from '../probe.ts'
-
-const CGROUPS = '/sys/fs/cgroup'
-/** The controllers of cgroup v1 that the OCI runtime uses for our limits. */
-const CONTROLLERS = ['memory', 'cpu', 'pids', 'devices', 'freezer']
 
 /** Probes of the OCI runtime and what it needs. */
 export const RUNTIME_PROBES: readonly Probe[] = [
@@ -50,10 +47,8 @@ function lookAtNamespaces(): Finding {
 }
 
 function lookAtCgroups(): Finding {
-  const unified = existsSync(join(CGROUPS, 'cgroup.controllers'))
-  const missing = unified
-    ? []
-    : CONTROLLERS.filter((name) => !existsSync(join(CGROUPS, name, 'cgroup.procs')))
+  const unified = isUnified()
+  const missing = missingControllers()
   if (missing.length > 0) return { ok: false, found: `without ${missing.join(', ')}` }
   const trial = join(unified ? CGROUPS : join(CGROUPS, 'pids'), `enclave-cc-doctor-${process.pid}`)
   mkdirSync(trial)

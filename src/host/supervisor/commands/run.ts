@@ -5,6 +5,7 @@ import type { Command, CommandContext, CommandInput, Outcome } from '#lib/comman
 import { CodedError } from '#lib/errors'
 import { mrEnclave } from '#lib/manifest'
 import { CGROUP_PARENT, clearCgroup } from '../cgroup.ts'
+import { needCgroups } from '../cgroup-controllers.ts'
 import { needFuseDevice } from '../fuse-device.ts'
 import type { RunJob } from '../job.ts'
 import { findSpare } from '../pool/claim.ts'
@@ -77,6 +78,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
   })
   try {
     needFuseDevice()
+    needCgroups()
     banner(context)
     const detach = input.flag('detach')
     const key = keyOf(context, inputs)

@@ -12,6 +12,10 @@ export const NODE_CODES = {
     meaning: 'The machine has no /dev/fuse, through which root filesystems are served.',
     next: 'modprobe fuse, or hand the device into the container or VM; then see: enclave-cc doctor',
   },
+  CGROUPS_MISSING: {
+    meaning: 'The machine has no cgroups that the OCI runtime could limit a container with.',
+    next: 'mount the cgroup filesystem on /sys/fs/cgroup, writable for root; then see: enclave-cc doctor',
+  },
   EROFS_MISSING: {
     meaning: 'The kernel has no EROFS, or does not let this process mount it.',
     next: 'modprobe erofs, or leave the unprivileged container; then see: enclave-cc doctor',
