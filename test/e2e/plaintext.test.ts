@@ -10,6 +10,7 @@ import { openLayer, packetUnwrapper } from '#lib/ocicrypt'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { filesBelow, scanForMarker } from '../support/plaintext-scanner.ts'
 import { registryBlobs } from '../support/registry-blobs.ts'
+import { forms } from '../support/text-forms.ts'
 import { World } from '../support/world.ts'
 
 const MARKER = `enclave-cc-marker-${process.pid}-of-a-file`
@@ -156,22 +157,6 @@ test('no key and no token in the registry, on the node or in a log', async () =>
     assert.equal(scanForMarker([told], forms(secret)[0] ?? secret).length, 1, name)
   }
 })
-
-/** A secret as it is, and as texts would hold it. */
-function forms(secret: Uint8Array): readonly Uint8Array[] {
-  const bytes = Buffer.from(secret)
-  // base64 of a longer text holds it in one of three alignments; the middle is enough to find it
-  const aligned = [0, 1, 2].map((skip) => {
-    const text = Buffer.concat([Buffer.alloc(skip), bytes]).toString('base64')
-    return text.slice(skip === 0 ? 0 : 4, -6)
-  })
-  const texts = [bytes.toString('hex'), ...aligned, ...aligned.map(urlSafe)]
-  return [bytes, ...new Set(texts)].map((text) => Buffer.from(text as string))
-}
-
-function urlSafe(text: string): string {
-  return text.replaceAll('+', '-').replaceAll('/', '_')
-}
 
 /** Waits until the program of a container has read the marker's file. */
 async function runs(id: string): Promise<void> {

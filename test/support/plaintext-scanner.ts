@@ -25,15 +25,34 @@ export interface Finding {
 }
 
 /**
- * Looks for a marker in every file below the folders: as it is, inside gzip and zstd, and in the files of
+ * Looks for a marker (or any of several) in every file below the folders: as it is, inside gzip and zstd, and in the files of
  * EROFS images. A marker that compression hides is not hidden from this.
  */
 export function scanForMarker(
   folders: readonly string[],
-  marker: string | Uint8Array,
+  marker: string | Uint8Array | readonly Uint8Array[],
 ): readonly Finding[] {
-  const needle = Buffer.from(marker as Uint8Array)
-  return folders.flatMap((folder) => filesBelow(folder).flatMap((file) => scanFile(file, needle)))
+  const needles = new Needles(
+    Array.isArray(marker) ? (marker as readonly Uint8Array[]) : [Buffer.from(marker as Uint8Array)],
+  )
+  return folders.flatMap((folder) => filesBelow(folder).flatMap((file) => scanFile(file, needles)))
+}
+
+/** Texts that are looked for at once. */
+class Needles {
+  readonly #all: readonly Buffer[]
+  /** Bytes of the longest. */
+  readonly length: number
+
+  constructor(all: readonly Uint8Array[]) {
+    this.#all = all.map((bytes) => Buffer.from(bytes))
+    this.length = Math.max(...all.map(({ length }) => length))
+  }
+
+  /** Whether any of them stands in these bytes. */
+  in(bytes: Buffer): boolean {
+    return this.#all.some((needle) => bytes.includes(needle))
+  }
 }
 
 /** Every regular file below a folder, or the file itself; a folder that is not there has none. */
@@ -50,25 +69,25 @@ export function filesBelow(folder: string): readonly string[] {
   }
 }
 
-function scanFile(file: string, needle: Buffer): readonly Finding[] {
+function scanFile(file: string, needles: Needles): readonly Finding[] {
   const head = readAt(file, 0, 2048)
-  if (rawContains(file, needle)) return [{ file, how: 'raw' }]
-  return scanBytes(file, head, () => readAt(file, 0, statSync(file).size), needle)
+  if (rawContains(file, needles)) return [{ file, how: 'raw' }]
+  return scanBytes(file, head, () => readAt(file, 0, statSync(file).size), needles)
 }
 
 function scanBytes(
   file: string,
   head: Buffer,
   all: () => Buffer,
-  needle: Buffer,
+  needles: Needles,
   prefix = '',
 ): readonly Finding[] {
   const expanded = expand(head, all)
   if (expanded !== undefined) {
-    if (expanded.bytes.includes(needle)) return [{ file, how: prefix + expanded.how }]
-    return scanErofs(file, expanded.bytes, needle, `${prefix}${expanded.how}+`)
+    if (needles.in(expanded.bytes)) return [{ file, how: prefix + expanded.how }]
+    return scanErofs(file, expanded.bytes, needles, `${prefix}${expanded.how}+`)
   }
-  return isErofs(head) ? scanErofs(file, all(), needle, prefix) : []
+  return isErofs(head) ? scanErofs(file, all(), needles, prefix) : []
 }
 
 function expand(head: Buffer, all: () => Buffer): { bytes: Buffer; how: string } | undefined {
@@ -92,10 +111,10 @@ function isErofs(bytes: Buffer): boolean {
 function scanErofs(
   file: string,
   image: Buffer,
-  needle: Buffer,
+  needles: Needles,
   prefix: string,
 ): readonly Finding[] {
-  if (!isErofs(image)) return image.includes(needle) ? [{ file, how: `${prefix}raw` }] : []
+  if (!isErofs(image)) return needles.in(image) ? [{ file, how: `${prefix}raw` }] : []
   const source = {
     size: image.length,
     read: (offset: number, length: number) => image.subarray(offset, offset + length),
@@ -106,12 +125,12 @@ function scanErofs(
       if ((entry.mode & 0o170000) !== 0o100000 || entry.size === 0) continue
       const content = Buffer.from(entry.content(0, entry.size))
       const how = `${prefix}erofs:/${Buffer.from(entry.path).toString()}`
-      if (content.includes(needle)) found.push({ file, how })
-      else found.push(...scanBytes(file, content, () => content, needle, `${how}+`))
+      if (needles.in(content)) found.push({ file, how })
+      else found.push(...scanBytes(file, content, () => content, needles, `${how}+`))
     }
   } catch {
     // an image of another writer, perhaps compressed: its own tool reads it
-    return scanExtracted(file, image, needle, prefix)
+    return scanExtracted(file, image, needles, prefix)
   }
   return found
 }
@@ -119,7 +138,7 @@ function scanErofs(
 function scanExtracted(
   file: string,
   image: Buffer,
-  needle: Buffer,
+  needles: Needles,
   prefix: string,
 ): readonly Finding[] {
   const temporary = mkdtempSync(join(tmpdir(), 'enclave-cc-scan-'))
@@ -129,7 +148,7 @@ function scanExtracted(
     // what cannot be read must not pass for empty
     execFileSync('fsck.erofs', [`--extract=${out}`, copy], { stdio: ['ignore', 'ignore', 'pipe'] })
     return filesBelow(out)
-      .flatMap((inner) => scanFile(inner, needle))
+      .flatMap((inner) => scanFile(inner, needles))
       .map(({ file: inner, how }) => ({
         file,
         how: `${prefix}erofs:${inner.slice(out.length)} ${how}`,
@@ -139,18 +158,18 @@ function scanExtracted(
   }
 }
 
-function rawContains(file: string, needle: Buffer): boolean {
+function rawContains(file: string, needles: Needles): boolean {
   const fd = openSync(file, 'r')
   try {
-    const buffer = Buffer.allocUnsafe(PIECE + needle.length)
+    const buffer = Buffer.allocUnsafe(PIECE + needles.length)
     let kept = 0
     for (;;) {
       const count = readSync(fd, buffer, kept, PIECE, null)
       if (count === 0) return false
       const filled = kept + count
-      if (buffer.subarray(0, filled).includes(needle)) return true
+      if (needles.in(buffer.subarray(0, filled))) return true
       // a marker may lie across two pieces
-      kept = Math.min(needle.length - 1, filled)
+      kept = Math.min(needles.length - 1, filled)
       buffer.copy(buffer, 0, filled - kept, filled)
     }
   } finally {
