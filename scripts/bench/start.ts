@@ -1,7 +1,8 @@
-// From the command to the first byte that the program in the container prints. The peers run the same
-// program with nothing to attest or decrypt: runc from a root filesystem that was unpacked beforehand,
-// containerd, where it is installed, from the image that it has unpacked. `cold`: nothing of ours runs;
-// `warm`: the bundle is mounted; `warm with pool`: enclaves wait (docs/pool.md).
+// From the command to the first byte that the program in the container prints. `cold`: the node keeps no
+// sealed layer and no bundle is mounted; `warm`: both are there from an earlier container; `warm with pool`:
+// enclaves wait, too (docs/pool.md). Attestation, signature, decision and keys are the same in all three.
+// The peers run the same program with nothing to attest or decrypt: runc from a root filesystem that was
+// unpacked beforehand, containerd, where it is installed, from the image that it has unpacked.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -29,6 +30,8 @@ export interface Start {
   readonly steps: ReadonlyMap<string, number>
   /** What was printed. */
   readonly stdout: string
+  /** All layers were on the node. */
+  readonly cached: boolean
 }
 
 export const bench: Bench = { peers: ['runc', 'containerd'], run }
@@ -41,6 +44,10 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
   const runc = runcPeer(world)
   const ours = (options: CliOptions = {}): Promise<Start> =>
     timeStart(world.start(['run', '--rm', image], options))
+  const cold = async (): Promise<Start> => {
+    await world.ok(['cache', 'gc', '--max-size', '0'])
+    return expected(await ours(), { cached: false })
+  }
   const attest = (): Promise<Start> => timeStart(world.start(['attest', '--quiet']))
 
   const samples = {
@@ -62,17 +69,17 @@ async function run({ runs, note, signal }: BenchOptions): Promise<readonly Row[]
   for (let i = 0; i < runs; i++) {
     signal.throwIfAborted()
     note(`run ${i + 1} of ${runs}`)
-    samples.cold.push(await ours())
+    samples.cold.push(await cold())
     samples.runc.push(await runc())
     if (ctr !== undefined) samples.ctr.push(await timeStart(ctr.start()))
     {
       await using _held = await background(world, holding)
-      samples.warm.push(await ours())
+      samples.warm.push(expected(await ours(), { cached: true }))
       samples.attest.push(await attest())
     }
     await using _held = await background(world, holding, POOL_ON)
     await readySpares(world, 1)
-    samples.pooled.push(await ours(POOL_ON))
+    samples.pooled.push(expected(await ours(POOL_ON), { cached: true }))
   }
   return rows(samples)
 }
@@ -93,11 +100,15 @@ function rows({ cold, warm, pooled, attest, runc, ctr }: Samples): Row[] {
       const side = { name: peer, samples: of(theirs) }
       return [
         row(
-          frame(`warm with pool: ${what}, ${name}`, part === 'whole' ? null : goal),
+          frame(
+            `warm with pool: ${what}, ${name}`,
+            part === 'whole' ? null : goal,
+            'layers cached',
+          ),
           of(pooled),
           side,
         ),
-        row(frame(`warm: ${what}, ${name}`, null), of(warm), side),
+        row(frame(`warm: ${what}, ${name}`, null, 'layers cached'), of(warm), side),
         row(frame(`cold: ${what}, ${name}`, null), of(cold), side),
       ]
     })
@@ -111,6 +122,12 @@ function rows({ cold, warm, pooled, attest, runc, ctr }: Samples): Row[] {
     ...steps('warm with pool', pooled),
     ...steps('warm', warm),
   ]
+}
+
+/** A row must not say what its samples were not. */
+function expected(start: Start, { cached }: { cached: boolean }): Start {
+  if (start.cached === cached) return start
+  throw new Error(`a start ${cached ? 'did not find' : 'found'} its layers on the node`)
 }
 
 /** What each step of a start took, as the command reports it: there is no peer for them. */
@@ -145,7 +162,9 @@ export async function timeStart(child: ChildProcess): Promise<Start> {
   const [code] = (await once(child, 'close')) as [number | null]
   const whole = performance.now() - begin
   if (code !== 0) throw new Error(`a start failed with exit code ${code}:\n${stderr}`)
-  return { firstOutput, whole, steps, stdout }
+  const [, found, all] = /(\d+) of (\d+) were on this node/.exec(stderr) ?? []
+  const cached = found !== undefined && found === all
+  return { firstOutput, whole, steps, stdout, cached }
 }
 
 /** Starts of the same program by runc alone. */

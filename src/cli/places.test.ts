@@ -76,3 +76,14 @@ test('the pool has one spare by default, none with 0, and what is no number or t
     assert.throws(() => pool({ [`ENCLAVE_CC_POOL_${name}`]: text }), { code: 'USAGE' }, text)
   }
 })
+
+test('the node keeps 20 GiB of layers by default, none with 0, and what is no size is refused', () => {
+  const maxSize = (env: Readonly<Record<string, string>>, text = ''): number =>
+    resolveSettings(flags({ config: config(text) }), env).cache.maxSize
+  assert.equal(maxSize({}), 20 * 2 ** 30)
+  assert.equal(maxSize({}, 'cache-max-size = "500M"\n'), 500 * 2 ** 20)
+  assert.equal(maxSize({ ENCLAVE_CC_CACHE_MAX_SIZE: '0' }, 'cache-max-size = "500M"\n'), 0)
+  for (const text of ['much', '-1', '1.5G', '1e9']) {
+    assert.throws(() => maxSize({ ENCLAVE_CC_CACHE_MAX_SIZE: text }), { code: 'USAGE' }, text)
+  }
+})

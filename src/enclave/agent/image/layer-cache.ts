@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { constants, type FileHandle, open } from 'node:fs/promises'
+import { closeSync, constants, openSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes, toHex } from '#lib/bytes'
@@ -11,6 +12,7 @@ import {
   recordFile,
   sealRecord,
 } from '#lib/cache'
+import { CodedError } from '#lib/errors'
 import {
   cachedLayerFile,
   HEADER_BLOCK,
@@ -35,6 +37,8 @@ export interface CachedLayer extends CacheEntry {
   readonly file: string
 }
 
+/** Never through a link, never waiting for a fifo. */
+const PLAIN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Tag bytes read at a time: a whole table may have 256 MiB. */
 const TAGS_AT_ONCE = 2 ** 20
 /** Who looks whether a file is in use holds it for an instant; who removes it does so once and for all. */
@@ -47,7 +51,8 @@ const LOCK_PAUSE_MS = 5
  */
 export class LayerCache {
   readonly #directory: string
-  readonly #held = new Set<AsyncDisposable>()
+  // Descriptors, not handles: a handle that nobody refers to any more is an error of the whole program.
+  readonly #held: number[] = []
 
   constructor(directory: string) {
     this.#directory = directory
@@ -62,7 +67,7 @@ export class LayerCache {
     try {
       await using record = await this.#open(recordFile(slot.keys.name))
       entry = openRecord(slot.keys, slot.layerId, await readUpTo(record, RECORD_LENGTH + 1))
-      const file = await this.#hold(entry)
+      const file = await this.#prove(entry)
       const now = new Date()
       // For the host's choice of what to remove; it does not matter if it cannot be noted.
       await record.utimes(now, now).catch(() => {})
@@ -89,20 +94,20 @@ export class LayerCache {
       throw error
     }
     const { name, file } = unfinished
+    await using _file = file
     let sealed: T | undefined
-    let final: string
+    let final = name
     try {
       sealed = await seal(file)
       final = cachedLayerFile(parseHeader(sealed.encodedHeader).fileId)
       await renameSpoolFile(this.#directory, name, final)
+      this.#hold(final)
     } catch (error) {
       sealed?.key.fill(0)
-      await file[Symbol.asyncDispose]()
-      await removeSpoolFile(this.#directory, name)
+      for (const left of [name, final]) await removeSpoolFile(this.#directory, left)
       if (isStorageFailure(error)) return undefined
       throw error
     }
-    this.#held.add(file)
     const { key, root, encodedHeader: header, opaqueRoot } = sealed
     const entry: CacheEntry = { key, root, header, opaqueRoot }
     await this.#record(slot, file, entry)
@@ -110,16 +115,12 @@ export class LayerCache {
   }
 
   /** Lets the host remove what this agent used. */
-  async release(): Promise<void> {
-    const held = [...this.#held]
-    this.#held.clear()
-    for (const file of held) await file[Symbol.asyncDispose]()
+  release(): void {
+    for (const fd of this.#held.splice(0)) closeSync(fd)
   }
 
-  // Never through a link, never waiting for a fifo.
   async #open(name: string): Promise<FileHandle> {
-    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-    const handle = await open(join(this.#directory, name), flags)
+    const handle = await open(join(this.#directory, name), PLAIN)
     try {
       if (!(await handle.stat()).isFile()) throw new Error('not a regular file')
       return handle
@@ -129,29 +130,37 @@ export class LayerCache {
     }
   }
 
+  /** Keeps a file that is locked already from being removed, until `release`. */
+  #hold(name: string): void {
+    const path = join(this.#directory, name)
+    try {
+      const fd = openSync(path, PLAIN)
+      this.#held.push(fd)
+      if (tryLockOpenFile(fd, path, 'shared')) return
+    } catch (cause) {
+      throw unkept(cause)
+    }
+    throw unkept()
+  }
+
   /** Locks and proves the file of an entry. Throws if it is not what the entry says. */
-  async #hold(entry: CacheEntry): Promise<string> {
+  async #prove(entry: CacheEntry): Promise<string> {
     const header = parseHeader(entry.header)
     const name = cachedLayerFile(header.fileId)
-    const handle = await this.#open(name)
-    try {
-      await this.#lock(handle.fd, name)
-      const layout = sealedLayout(header)
-      if ((await handle.stat()).size !== layout.fileLength) throw new Error('another length')
-      const block = await readUpTo(handle, HEADER_BLOCK)
-      if (!equalBytes(block, headerBlock(entry.header))) throw new Error('another header')
-      const hash = rootHash(entry.header, layout.tagsLength)
-      for (let at = 0; at < layout.tagsLength; at += TAGS_AT_ONCE) {
-        const length = Math.min(TAGS_AT_ONCE, layout.tagsLength - at)
-        hash.update(await readUpTo(handle, length, layout.tagsOffset + at))
-      }
-      if (!equalBytes(hash.digest(), entry.root)) throw new Error('another root')
-      this.#held.add(handle)
-      return name
-    } catch (error) {
-      await handle.close()
-      throw error
+    await using handle = await this.#open(name)
+    await this.#lock(handle.fd, name)
+    const layout = sealedLayout(header)
+    if ((await handle.stat()).size !== layout.fileLength) throw new Error('another length')
+    const block = await readUpTo(handle, HEADER_BLOCK)
+    if (!equalBytes(block, headerBlock(entry.header))) throw new Error('another header')
+    const hash = rootHash(entry.header, layout.tagsLength)
+    for (let at = 0; at < layout.tagsLength; at += TAGS_AT_ONCE) {
+      const length = Math.min(TAGS_AT_ONCE, layout.tagsLength - at)
+      hash.update(await readUpTo(handle, length, layout.tagsOffset + at))
     }
+    if (!equalBytes(hash.digest(), entry.root)) throw new Error('another root')
+    this.#hold(name)
+    return name
   }
 
   async #lock(fd: number, name: string): Promise<void> {
@@ -168,10 +177,11 @@ export class LayerCache {
       const name = `new-${toHex(randomBytes(16))}`
       const file = await SpoolFile.create(this.#directory, name)
       // Between its creation and its lock it looks like one that a dead agent left.
-      if (tries === LOCK_TRIES || tryLockOpenFile(file.fd, join(this.#directory, name), 'shared')) {
-        return { name, file }
-      }
+      if (tryLockOpenFile(file.fd, join(this.#directory, name), 'shared')) return { name, file }
       await file[Symbol.asyncDispose]()
+      await removeSpoolFile(this.#directory, name)
+      // A filesystem without locks has no cache: its host could not tell what is in use.
+      if (tries === LOCK_TRIES) throw unkept()
     }
   }
 
@@ -200,6 +210,11 @@ export class LayerCache {
     await using directory = await open(this.#directory, constants.O_RDONLY | constants.O_DIRECTORY)
     await directory.sync()
   }
+}
+
+function unkept(cause?: unknown): CodedError {
+  const found = 'its file does not stay where it is'
+  return new CodedError('SPOOL_FAILED', `keeping a sealed layer on the node: ${found}`, { cause })
 }
 
 /** Up to `length` bytes from `position`; fewer only at the end of the file. */

@@ -99,7 +99,7 @@ export function layerSealer(places: SealPlaces): SealLayers {
     if (failure === undefined) return sealed
     for (const layer of sealed) layer?.key.fill(0)
     for (const index of layers.keys()) await removeSpoolFile(places.spool, spooledLayerFile(index))
-    await cache?.release()
+    cache?.release()
     throw failure
   }
 }
