@@ -1,16 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BytePool } from './byte-pool.ts'
 import { S_IFIFO } from './format.ts'
 import { EROFS_LIMITS } from './limits.ts'
 import { planImage } from './plan.ts'
 import { Tree } from './tree.ts'
 
-/** Look-ups and comparisons that a tree of these paths takes, up to its plan. */
-function work(paths: readonly string[]): { finds: number; compares: number } {
+/**
+ * Look-ups, comparisons and names read that a tree of these paths takes, up to its plan. A probe of the hash table
+ * that meets another name of the same directory and length reads it.
+ */
+function work(paths: readonly string[]): { finds: number; compares: number; reads: number } {
   const tree = new Tree(EROFS_LIMITS)
   const { dirents } = tree
   const [find, compare] = [dirents.find.bind(dirents), dirents.compare.bind(dirents)]
-  const counted = { finds: 0, compares: 0 }
+  const counted = { finds: 0, compares: 0, reads: 0 }
+  const { get } = Object.getOwnPropertyDescriptor(BytePool.prototype, 'bytes') ?? {}
+  Object.defineProperty(dirents.names, 'bytes', {
+    get() {
+      counted.reads++
+      return get?.call(dirents.names)
+    },
+  })
   dirents.find = (parent, name) => {
     counted.finds++
     return find(parent, name)
@@ -42,10 +53,12 @@ test('work grows with entries times the logarithm of a directory, in any order o
   ]
   for (const [shape, paths] of shapes) {
     for (const count of [FEW, MANY]) {
-      const { finds, compares } = work(paths(count))
-      const told = `${shape}: ${count} entries, ${finds} look-ups, ${compares} comparisons`
+      const { finds, compares, reads } = work(paths(count))
+      const told = `${shape}: ${count} entries, ${finds} look-ups, ${compares} comparisons, ${reads} names read`
       assert.ok(finds <= 4 * count, told)
       assert.ok(compares <= 2 * count * Math.log2(count), told)
+      // Each comparison reads, each insertion (twice, with growth) and the probes of each look-up.
+      assert.ok(reads > count && reads - compares <= 8 * finds, told)
     }
   }
 })
