@@ -139,7 +139,24 @@ const VERDICTS = [
   { setting: 'tcb=revoked', verified: false, code: 'TCB_REVOKED', status: 'Revoked' },
   { setting: 'revoked', verified: false, code: 'PCK_REVOKED', status: undefined },
   { setting: 'pck=revoked', verified: false, code: 'PCK_REVOKED', status: undefined },
+  { setting: 'pck-ca=revoked', verified: false, code: 'INTERMEDIATE_REVOKED', status: undefined },
+  { setting: 'tcb-signer=revoked', verified: false, code: 'TCB_SIGNER_REVOKED', status: undefined },
+  { setting: 'qe=out-of-date', verified: true, code: 'TCB_POLICY', status: 'OutOfDate' },
+  { setting: 'qe=revoked', verified: false, code: 'TCB_REVOKED', status: 'Revoked' },
   { setting: 'collateral=expired', verified: false, code: 'CRL_EXPIRED', status: undefined },
+  { setting: 'collateral=crl-expired', verified: false, code: 'CRL_EXPIRED', status: undefined },
+  {
+    setting: 'collateral=tcb-info-expired',
+    verified: false,
+    code: 'TCB_INFO_EXPIRED',
+    status: undefined,
+  },
+  {
+    setting: 'collateral=qe-identity-expired',
+    verified: false,
+    code: 'QE_IDENTITY_EXPIRED',
+    status: undefined,
+  },
   { setting: 'debug', verified: true, code: 'DEBUG_NOT_ALLOWED', status: 'UpToDate' },
 ] as const
 

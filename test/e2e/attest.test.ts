@@ -125,6 +125,8 @@ test('rehearsed trouble of the platform is refused with its code', async () => {
     ['tcb=out-of-date', 'APPRAISE_TCB'],
     ['tcb=revoked', 'APPRAISE_TCB'],
     ['revoked', 'APPRAISE_REVOKED'],
+    ['pck-ca=revoked', 'APPRAISE_REVOKED'],
+    ['qe=out-of-date', 'APPRAISE_TCB'],
     ['debug=on', 'APPRAISE_DEBUG'],
     ['collateral=expired', 'APPRAISE_COLLATERAL_EXPIRED'],
     ['collateral=tcb-info-expired', 'APPRAISE_COLLATERAL_EXPIRED'],

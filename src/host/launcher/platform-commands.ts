@@ -39,7 +39,7 @@ export const platformExportRoot: Command = {
 export const platformSet: Command = {
   path: ['platform', 'set'],
   summary:
-    'Rehearse refusals: tcb=up-to-date|out-of-date|revoked pck=valid|revoked collateral=current|[crl-|tcb-info-|qe-identity-]expired debug=on|off normal',
+    'Rehearse refusals: tcb|qe=up-to-date|out-of-date|revoked pck|pck-ca|tcb-signer=valid|revoked collateral=current|[crl-|tcb-info-|qe-identity-]expired debug=on|off normal',
   operands: '<setting...>',
   options: [{ flags: '--rehearsal', help: 'confirm that attestation shall fail on purpose' }],
   example: 'enclave-cc platform set tcb=out-of-date --rehearsal',
@@ -93,6 +93,7 @@ function describe(summary: PlatformSummary): string {
     `root        SHA-256 ${root.certificateSha256}, until ${root.notAfter}`,
     `platform    FMSPC ${summary.fmspc}, PCE ${summary.pceId}, instance ${summary.platformInstanceId}`,
     `collateral  issue ${collateral.number}, evaluation ${collateral.tcbEvaluationDataNumber}, until ${collateral.validUntil}`,
-    `rehearsal   tcb=${rehearsal.tcb} pck=${rehearsal.pck} collateral=${rehearsal.collateral} debug=${rehearsal.debug ? 'on' : 'off'}`,
+    `rehearsal   tcb=${rehearsal.tcb} qe=${rehearsal.qe} pck=${rehearsal.pck} pck-ca=${rehearsal.pckCa} tcb-signer=${rehearsal.tcbSigner}`,
+    `            collateral=${rehearsal.collateral} debug=${rehearsal.debug ? 'on' : 'off'}`,
   ].join('\n')
 }

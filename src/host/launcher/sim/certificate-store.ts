@@ -18,13 +18,13 @@ export interface PlatformCertificates {
   readonly number: number
   /** DER. */
   readonly certificates: Readonly<Record<Role, Uint8Array>>
-  /** Serial numbers of all PCK certificates there ever were: a process that runs on still shows its own. */
-  readonly pckSerials: readonly string[]
+  /** Of all there ever were, newest last: a process that runs on still shows its own. */
+  readonly serials: Readonly<Record<RenewableRole, readonly string[]>>
 }
 
 /** Those that the platform was made with. */
 export function originalCertificates({ certificates }: DeviceFile): PlatformCertificates {
-  return { number: 0, certificates, pckSerials: [serialOf(certificates.pck)] }
+  return { number: 0, certificates, serials: withSerials(NO_SERIALS, certificates) }
 }
 
 /** The newest certificates, as all processes see them. PlatformError PLATFORM_DAMAGED. */
@@ -33,8 +33,7 @@ export function newestCertificates(directory: string, device: DeviceFile): Platf
   for (const number of certificateNumbers(directory)) {
     const renewed = readCertificates(directory, number)
     const certificates = { ...device.certificates, ...renewed }
-    const pckSerials = [...newest.pckSerials, serialOf(renewed.pck)]
-    newest = { number, certificates, pckSerials }
+    newest = { number, certificates, serials: withSerials(newest.serials, renewed) }
   }
   return newest
 }
@@ -100,6 +99,15 @@ function readCertificates(directory: string, number: number): Record<RenewableRo
   }
 }
 
-function serialOf(der: Uint8Array): string {
-  return parseCertificate(der).serial
+const NO_SERIALS: PlatformCertificates['serials'] = { pckCa: [], tcbSigner: [], pck: [] }
+
+function withSerials(
+  known: PlatformCertificates['serials'],
+  made: Readonly<Record<RenewableRole, Uint8Array>>,
+): PlatformCertificates['serials'] {
+  const more = (role: RenewableRole): readonly string[] => [
+    ...known[role],
+    parseCertificate(made[role]).serial,
+  ]
+  return { pckCa: more('pckCa'), tcbSigner: more('tcbSigner'), pck: more('pck') }
 }

@@ -13,7 +13,7 @@ import {
 } from './issue.ts'
 import { PlatformError } from './platform-error.ts'
 import { addFile, readPrivate, removeFile } from './private-directory.ts'
-import type { Rehearsal } from './rehearsal.ts'
+import { NORMAL, type Rehearsal } from './rehearsal.ts'
 
 /** Attempts against other processes that issue or remove at the same time. */
 const ATTEMPTS = 16
@@ -61,7 +61,7 @@ export async function currentIssue(options: {
       certificates,
       now,
       number: newest.number + 1,
-      evaluation: newest.evaluation + (rehearsal.tcb === newest.rehearsal.tcb ? 0 : 1),
+      evaluation: newest.evaluation + (sameLevels(rehearsal, newest.rehearsal) ? 0 : 1),
       rehearsal,
     })
     if (await addFile(directory, issueName(issue.number), encodeIssueFile(issue))) {
@@ -85,7 +85,11 @@ function issueNumbers(directory: string): number[] {
 }
 
 function same(a: Rehearsal, b: Rehearsal): boolean {
-  return a.tcb === b.tcb && a.pck === b.pck && a.collateral === b.collateral && a.debug === b.debug
+  return (Object.keys(NORMAL) as (keyof Rehearsal)[]).every((name) => a[name] === b[name])
+}
+
+function sameLevels(a: Rehearsal, b: Rehearsal): boolean {
+  return a.tcb === b.tcb && a.qe === b.qe
 }
 
 function damaged(directory: string, found: string, cause?: unknown): PlatformError {

@@ -4,6 +4,7 @@ import { integer, object, optional, parseJson, string } from '#lib/json'
 import type { AuthorityKeys } from './authority-file.ts'
 import type { PlatformCertificates } from './certificate-store.ts'
 import type { DeviceFile } from './device-file.ts'
+import type { RenewableRole } from './pki/certificates.ts'
 import { qeIdentity } from './pki/qe-identity.ts'
 import { signedDocument } from './pki/signed-document.ts'
 import { tcbInfo, type Validity } from './pki/tcb-info.ts'
@@ -82,7 +83,7 @@ export async function makeIssue(options: {
   readonly rehearsal: Rehearsal
 }): Promise<Issue> {
   const { device, keys, now, number, evaluation, rehearsal } = options
-  const { certificates, pckSerials } = options.certificates
+  const { certificates, serials } = options.certificates
   const { issueCrl } = await import('./pki/issuer.ts')
   const validity = (part: CollateralPart): Validity => {
     const over = ['expired', `${part}-expired`].includes(rehearsal.collateral)
@@ -98,19 +99,24 @@ export async function makeIssue(options: {
     facts: device.facts,
     state: rehearsal.tcb,
   })
-  const identity = qeIdentity({ ...tcb, validity: validity('qe-identity') })
-  const revoked = rehearsal.pck === 'revoked' ? pckSerials : []
+  const identity = qeIdentity({
+    ...tcb,
+    validity: validity('qe-identity'),
+    state: rehearsal.qe,
+  })
+  const revoked = (role: RenewableRole): readonly string[] =>
+    rehearsal[role] === 'revoked' ? serials[role] : []
   const pckCrl = await issueCrl({
     issuer: { role: 'pckCa', key: keys.pckCa },
     number,
     validity: lists,
-    revoked,
+    revoked: revoked('pck'),
   })
   const rootCaCrl = await issueCrl({
     issuer: { role: 'root', key: keys.root },
     number,
     validity: { from: lists.from, until: lists.from + ROOT_CRL_LIFETIME },
-    revoked: [],
+    revoked: [...revoked('pckCa'), ...revoked('tcbSigner')],
   })
   return {
     number,

@@ -19,7 +19,8 @@ import { promisify } from 'node:util'
 import { fromBase64, fromUtf8 } from '#lib/bytes'
 import { object, parseJson, string } from '#lib/json'
 import { parseCrl } from '#lib/x509'
-import { openPlatform, type SimPlatform } from './index.ts'
+import { NORMAL, openPlatform, type SimPlatform } from './index.ts'
+import { parseRehearsal } from './rehearsal.ts'
 
 const DAY = 86_400_000
 const base = mkdtempSync(join(tmpdir(), 'sim-platform-'))
@@ -191,10 +192,9 @@ test('rehearse() changes the platform for every process, keeps what it does not 
   await one.rehearse({ tcb: 'out-of-date' })
   const set = await one.rehearse({ pck: 'revoked' })
   assert.deepEqual(set.rehearsal, {
+    ...NORMAL,
     tcb: 'out-of-date',
     pck: 'revoked',
-    collateral: 'current',
-    debug: false,
   })
   assert.deepEqual((await other.show()).rehearsal, set.rehearsal)
   assert.equal(await crlNumber(other), 3)
@@ -214,12 +214,13 @@ test('changes made at once are all kept', async () => {
     platforms[2]?.rehearse({ debug: true }),
   ])
   const { rehearsal } = await (await openPlatform(directory)).show()
-  assert.deepEqual(rehearsal, {
-    tcb: 'revoked',
-    pck: 'revoked',
-    collateral: 'current',
-    debug: true,
-  })
+  assert.deepEqual(rehearsal, { ...NORMAL, tcb: 'revoked', pck: 'revoked', debug: true })
+})
+
+test('a rehearsal that an earlier version wrote still reads, and pretends nothing more', () => {
+  const old = { tcb: 'up-to-date', pck: 'revoked', collateral: 'current', debug: false }
+  assert.deepEqual(parseRehearsal(old), { ...NORMAL, pck: 'revoked' })
+  assert.throws(() => parseRehearsal({ ...old, pckCa: 'maybe' }), { name: 'FormatError' })
 })
 
 test('rehearsed expiry is not renewed away', async () => {

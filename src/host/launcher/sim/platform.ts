@@ -161,7 +161,7 @@ async function summarise(
     pceId: toHex(PCE_ID),
     cpuSvn: toHex(device.facts.components),
     pceSvn: device.facts.pceSvn,
-    pckSerial: newestCertificates(directory, device).pckSerials.at(-1) ?? '',
+    pckSerial: newestCertificates(directory, device).serials.pck.at(-1) ?? '',
     collateral: {
       number: issue.number,
       tcbEvaluationDataNumber: issue.evaluation,

@@ -164,7 +164,10 @@ for (const [what, code, edit] of CASES) {
     assert.equal(result.verified, false)
     assert.equal(result.accepted, false)
     assert.equal(result.evidence, undefined)
-    assert.equal(result.checks.at(-1)?.ok, false)
+    const failed = result.checks.at(-1)
+    assert.equal(failed?.ok, false)
+    for (const fact of [failed.field, failed.expected, failed.actual]) assert.match(`${fact}`, /\S/)
+    assert.doesNotMatch(JSON.stringify(Object.entries(failed)), /undefined/)
   })
 }
 

@@ -1,15 +1,26 @@
 import { toHex } from '#lib/bytes'
 import { QE_ISVPRODID, QE_ISVSVN, QE_MRSIGNER } from '../quoting-identity.ts'
 import { documentTime } from './signed-document.ts'
-import type { Validity } from './tcb-info.ts'
+import type { TcbSetting, Validity } from './tcb-info.ts'
 
-/** The value of a QE Identity document, version 2, for the simulated quoting enclave. */
+/**
+ * The value of a QE Identity document, version 2, for the simulated quoting enclave. `out-of-date` is
+ * what a recovery looks like: a later version appears, and its own turns OutOfDate.
+ */
 export function qeIdentity(options: {
+  readonly state: TcbSetting
   readonly evaluation: number
   readonly validity: Validity
   /** When the current QE version came out, milliseconds. */
   readonly tcbDate: number
 }): unknown {
+  const tcbDate = documentTime(options.tcbDate)
+  const own = {
+    'up-to-date': { tcbDate, tcbStatus: 'UpToDate' },
+    'out-of-date': { tcbDate, tcbStatus: 'OutOfDate', advisoryIDs: ['SIM-SA-00003'] },
+    revoked: { tcbDate, tcbStatus: 'Revoked', advisoryIDs: ['SIM-SA-00003'] },
+  }[options.state]
+  const later = { tcbDate: documentTime(options.validity.from), tcbStatus: 'UpToDate' }
   return {
     id: 'QE',
     version: 2,
@@ -24,11 +35,8 @@ export function qeIdentity(options: {
     mrsigner: toHex(QE_MRSIGNER).toUpperCase(),
     isvprodid: QE_ISVPRODID,
     tcbLevels: [
-      {
-        tcb: { isvsvn: QE_ISVSVN },
-        tcbDate: documentTime(options.tcbDate),
-        tcbStatus: 'UpToDate',
-      },
+      ...(options.state === 'up-to-date' ? [] : [{ tcb: { isvsvn: QE_ISVSVN + 1 }, ...later }]),
+      { tcb: { isvsvn: QE_ISVSVN }, ...own },
       {
         tcb: { isvsvn: QE_ISVSVN - 2 },
         tcbDate: '2021-11-10T00:00:00Z',
