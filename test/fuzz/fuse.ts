@@ -1,5 +1,12 @@
 import { Writer } from '#lib/bytes'
-import { FlatDirectory, MAX_READ, OPCODE, parseRequest } from '#lib/fuse'
+import {
+  FlatDirectory,
+  type FuseAnswer,
+  MAX_READ,
+  OPCODE,
+  parseRequest,
+  ReadRequest,
+} from '#lib/fuse'
 import type { FuzzTarget } from '../../scripts/fuzz-target.ts'
 
 /**
@@ -15,6 +22,7 @@ const directory = new FlatDirectory(
 
 function fuzzFuse(data: Uint8Array): void {
   const answer = directory.answer(parseRequest(data))
+  readInPlace(data, answer)
   if (answer.kind === 'read' || answer.kind === 'zero' || answer.kind === 'write') {
     const length = answer.kind === 'write' ? answer.data.length : answer.size
     const size = SIZES[answer.file]
@@ -25,6 +33,22 @@ function fuzzFuse(data: Uint8Array): void {
     if (answer.kind !== 'read' && answer.file !== 0) throw new Error('a sealed layer is changed')
   }
   if (answer.kind === 'error' && (answer.errno < 1 || answer.errno > 133)) throw new Error('errno')
+}
+
+/** What is read in place is what the parser makes of it, or is left to it. */
+function readInPlace(data: Uint8Array, answer: FuseAnswer): void {
+  const read = new ReadRequest(data)
+  if (!read.parse(data.length)) return
+  const file = directory.fileOf(read.node)
+  const left = directory.sizeOf(file) - read.offset
+  const plain = file >= 0 && left > 0
+  if (plain !== (answer.kind === 'read')) throw new Error('a READ in place is another answer')
+  if (answer.kind !== 'read') return
+  const { offset } = read
+  const size = Math.min(read.size, left)
+  if (answer.file !== file || answer.offset !== offset || answer.size !== size) {
+    throw new Error('a READ in place is another read')
+  }
 }
 
 function* seeds(): Iterable<Uint8Array> {

@@ -24,8 +24,21 @@ export function send(device: number, parts: readonly Uint8Array[]): void {
     if (parts.length === 1 && parts[0] !== undefined) writeSync(device, parts[0])
     else writevSync(device, parts)
   } catch (error) {
-    // ENOENT: the requester is gone, nobody waits for this answer. ENODEV: the next read says so too.
-    const code = (error as NodeJS.ErrnoException).code
-    if (code !== 'ENOENT' && code !== 'ENODEV' && code !== 'ECONNABORTED') throw error
+    forgive(error)
   }
+}
+
+/** As `send`, of one reply that lies in `buffer`. */
+export function sendPart(device: number, buffer: Uint8Array, start: number, length: number): void {
+  try {
+    writeSync(device, buffer, start, length)
+  } catch (error) {
+    forgive(error)
+  }
+}
+
+// ENOENT: the requester is gone, nobody waits for this answer. ENODEV: the next read says so too.
+function forgive(error: unknown): void {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code !== 'ENOENT' && code !== 'ENODEV' && code !== 'ECONNABORTED') throw error
 }

@@ -3,13 +3,16 @@ import {
   parseRequest,
   REPLY_HEADER,
   REQUEST_BUFFER,
+  ReadRequest,
   replyHeader,
   writeBody,
   writeReplyHeader,
 } from '#lib/fuse'
 import { bufferLength } from './sealed-file.ts'
-import { receive, type ServeEnd, send } from './serve-channel.ts'
+import { receive, type ServeEnd, send, sendPart } from './serve-channel.ts'
 import type { Served, ServedFiles, TamperedChunk } from './served-files.ts'
+
+const PAGE = 4096
 
 /**
  * Serves files on a FUSE descriptor until it is unmounted. It blocks its thread, which must therefore be
@@ -23,8 +26,12 @@ export function serveFiles(
 ): ServeEnd {
   // Allocated once and touched by every request: fresh pages would cost more than the cipher.
   const requestBuffer = new Uint8Array(REQUEST_BUFFER)
-  const data = new Uint8Array(bufferLength(MAX_READ))
+  const replies = new Uint8Array(PAGE + bufferLength(MAX_READ))
+  // In front of it is room for the header of a reply, so that data and header are sent as they lie.
+  const data = replies.subarray(PAGE)
+  const header = new DataView(replies.buffer)
   const replyStart = new Uint8Array(REPLY_HEADER)
+  const read = new ReadRequest(requestBuffer)
 
   function reply(unique: bigint, served: Served, body?: Uint8Array): void {
     if (served.ok) {
@@ -38,10 +45,25 @@ export function serveFiles(
     send(device, [replyHeader(unique, 0, served.errno)])
   }
 
+  function replyToRead(): boolean {
+    const served = files.readPlain(read, data)
+    if (served === undefined) return false
+    if (!served.ok) {
+      reply(read.unique, served)
+      return true
+    }
+    // What stands there is plaintext that was read with the data, or nothing.
+    const start = served.data.byteOffset - REPLY_HEADER
+    read.writeReplyHeader(header, start, served.data.length)
+    sendPart(device, replies, start, REPLY_HEADER + served.data.length)
+    return true
+  }
+
   try {
     for (;;) {
       const length = receive(device, requestBuffer)
       if (typeof length === 'string') return length
+      if (read.parse(length) && replyToRead()) continue
       const request = parseRequest(requestBuffer.subarray(0, length))
       const answer = files.answer(request)
       const { unique } = request
@@ -68,7 +90,7 @@ export function serveFiles(
       }
     }
   } finally {
-    data.fill(0)
+    replies.fill(0)
     requestBuffer.fill(0)
   }
 }

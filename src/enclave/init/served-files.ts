@@ -1,5 +1,11 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import { ERRNO, FlatDirectory, type FuseAnswer, type FuseRequest } from '#lib/fuse'
+import {
+  ERRNO,
+  FlatDirectory,
+  type FuseAnswer,
+  type FuseRequest,
+  type ReadRequest,
+} from '#lib/fuse'
 import type { ScratchOutcome, ScratchStore } from '#lib/scratch'
 import type { ChunkOpener } from '#lib/sealed'
 import { createOpensslOpener } from '#platform/chunk-cipher'
@@ -52,6 +58,16 @@ export class ServedFiles {
   answer(request: FuseRequest): FuseAnswer {
     if (Atomics.load(this.#news.count, 0) !== this.#seen) this.#hear()
     return this.#directory.answer(request)
+  }
+
+  /** Answers an ordinary READ; undefined where `answer` has to say what is wrong with it. */
+  readPlain(request: ReadRequest, buffer: Uint8Array): Served | undefined {
+    if (Atomics.load(this.#news.count, 0) !== this.#seen) this.#hear()
+    const file = this.#directory.fileOf(request.node)
+    if (file < 0) return undefined
+    const left = this.#directory.sizeOf(file) - request.offset
+    if (left <= 0) return undefined
+    return this.read(file, buffer, request.offset, Math.min(request.size, left))
   }
 
   /** Reads `size` bytes of a file into `buffer`, which has room for the chunks around them. */

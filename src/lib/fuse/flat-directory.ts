@@ -131,6 +131,17 @@ export class FlatDirectory {
     }
   }
 
+  /** The number of the file that a node is; -1 for the directory and what does not exist. */
+  fileOf(node: number): number {
+    const file = node - Number(FIRST_FILE)
+    return file >= 0 && file < this.#files.length ? file : -1
+  }
+
+  /** Bytes of a file by its number. */
+  sizeOf(file: number): number {
+    return this.#files[file]?.size ?? 0
+  }
+
   #file(node: bigint): FlatFile | undefined {
     return node < FIRST_FILE || node >= FIRST_FILE + BigInt(this.#files.length)
       ? undefined

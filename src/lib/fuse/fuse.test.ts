@@ -11,6 +11,7 @@ import {
   parseRequest,
   REPLY_HEADER,
   REQUEST_BUFFER,
+  ReadRequest,
   replyHeader,
 } from './index.ts'
 
@@ -228,6 +229,48 @@ test('FORGET and INTERRUPT get no reply, what is unknown gets ENOSYS', () => {
   }
   for (const opcode of [22, 34, 39, 44, 47, 52, 4096, 0xffffffff]) {
     assert.deepEqual(ask(opcode, 2), { kind: 'error', errno: ERRNO.ENOSYS })
+  }
+})
+
+test('a READ in place is what parseRequest() makes of it, and nothing else is taken for one', () => {
+  const number = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+  const near = fc.constantFrom(0n, 1n, 4096n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n)
+  fc.assert(
+    fc.property(
+      fc.oneof(near, number),
+      fc.oneof(near, number),
+      fc.oneof(fc.nat(), fc.constantFrom(0, 4096, MAX_READ, MAX_READ + 1, 0xffffffff)),
+      (node, offset, size) => {
+        const bytes = request(OPCODE.read, 0, readBody(offset, size))
+        new DataView(bytes.buffer).setBigUint64(16, node, true)
+        const read = new ReadRequest(bytes)
+        const plain = node < 2n ** 32n && offset < 2n ** 53n && size <= MAX_READ
+        assert.equal(read.parse(bytes.length), plain)
+        if (!plain) return
+        const parsed = parseRequest(bytes)
+        assert.ok(parsed.op === 'read')
+        assert.deepEqual([BigInt(read.node), read.unique], [parsed.node, parsed.unique])
+        assert.deepEqual([BigInt(read.offset), read.size], [parsed.offset, parsed.size])
+        const header = new DataView(new ArrayBuffer(24))
+        read.writeReplyHeader(header, 8, size)
+        assert.deepEqual(new Uint8Array(header.buffer, 8), replyHeader(parsed.unique, size))
+      },
+    ),
+  )
+  const good = request(OPCODE.read, 2, readBody(4096n, 4096))
+  for (const [at, value] of [
+    [0, 79],
+    [4, OPCODE.readdir],
+    [4, OPCODE.write],
+  ] as const) {
+    const bad = Uint8Array.from(good)
+    bad[at] = value
+    assert.equal(new ReadRequest(bad).parse(bad.length), false)
+  }
+  for (const length of [0, 40, 79, 81]) {
+    const longer = new Uint8Array(96)
+    longer.set(good)
+    assert.equal(new ReadRequest(longer).parse(length), false)
   }
 })
 
