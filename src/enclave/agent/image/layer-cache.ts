@@ -41,6 +41,8 @@ export interface CachedLayer extends CacheEntry {
 const PLAIN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 /** Tag bytes read at a time: a whole table may have 256 MiB. */
 const TAGS_AT_ONCE = 2 ** 20
+/** Bytes that may wait for the disk: 32 MiB. */
+const DIRTY = 32 * 2 ** 20
 /** Who looks whether a file is in use holds it for an instant; who removes it does so once and for all. */
 const LOCK_TRIES = 20
 const LOCK_PAUSE_MS = 5
@@ -53,6 +55,7 @@ export class LayerCache {
   readonly #directory: string
   // Descriptors, not handles: a handle that nobody refers to any more is an error of the whole program.
   readonly #held: number[] = []
+  readonly #published: Promise<void>[] = []
 
   constructor(directory: string) {
     this.#directory = directory
@@ -79,8 +82,9 @@ export class LayerCache {
   }
 
   /**
-   * Lets `seal` write a layer into the cache and records it. Undefined where the cache cannot take it;
-   * throws what else `seal` throws. Nothing unfinished stays, unless the process is killed.
+   * Lets `seal` write a layer into the cache, and begins to record it (`settled`). Undefined where the
+   * cache cannot take it; throws what else `seal` throws. Nothing unfinished stays, unless the process is
+   * killed.
    */
   async add<T extends Omit<CacheEntry, 'header'> & { readonly encodedHeader: Uint8Array }>(
     slot: CacheSlot,
@@ -94,11 +98,12 @@ export class LayerCache {
       throw error
     }
     const { name, file } = unfinished
-    await using _file = file
+    await using stack = new AsyncDisposableStack()
+    stack.use(file)
     let sealed: T | undefined
     let final = name
     try {
-      sealed = await seal(file)
+      sealed = await seal(writtenEarly(file))
       final = cachedLayerFile(parseHeader(sealed.encodedHeader).fileId)
       await renameSpoolFile(this.#directory, name, final)
       this.#hold(final)
@@ -110,8 +115,16 @@ export class LayerCache {
     }
     const { key, root, encodedHeader: header, opaqueRoot } = sealed
     const entry: CacheEntry = { key, root, header, opaqueRoot }
-    await this.#record(slot, file, entry)
+    // The keys of the slot are wiped before the disk is done.
+    const record = sealRecord(slot.keys, slot.layerId, entry)
+    stack.move()
+    this.#published.push(this.#publish(file, recordFile(slot.keys.name), record))
     return { ...entry, file: final }
+  }
+
+  /** Resolves when every layer that was added is recorded, or could not be. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#published.splice(0))
   }
 
   /** Lets the host remove what this agent used. */
@@ -185,17 +198,20 @@ export class LayerCache {
     }
   }
 
-  /** Data before record, on the disk too. What fails here costs the next pod a download. */
-  async #record(slot: CacheSlot, data: SpoolFile, entry: CacheEntry): Promise<void> {
+  /**
+   * Data before record, on the disk too: a record whose data a power failure took would be found. That
+   * the names are lost is a miss, so the directory comes last. What fails here costs the next pod a download.
+   */
+  async #publish(data: SpoolFile, file: string, bytes: Uint8Array): Promise<void> {
     try {
+      await using _data = data
       await data.sync()
-      await this.#syncDirectory()
-      const { name, file } = await this.#create()
-      await using _file = file
+      const { name, file: record } = await this.#create()
+      await using _record = record
       try {
-        await file.write(0, sealRecord(slot.keys, slot.layerId, entry))
-        await file.sync()
-        await renameSpoolFile(this.#directory, name, recordFile(slot.keys.name))
+        await record.write(0, bytes)
+        await record.sync()
+        await renameSpoolFile(this.#directory, name, file)
       } catch (error) {
         await removeSpoolFile(this.#directory, name)
         throw error
@@ -209,6 +225,27 @@ export class LayerCache {
   async #syncDirectory(): Promise<void> {
     await using directory = await open(this.#directory, constants.O_RDONLY | constants.O_DIRECTORY)
     await directory.sync()
+  }
+}
+
+/** Lets the disk begin while the layer is still being sealed: little is left to wait for at its end. */
+function writtenEarly(file: SpoolFile): SealedSink {
+  let [dirty, busy] = [0, false]
+  return {
+    async write(offset, bytes) {
+      await file.write(offset, bytes)
+      dirty += bytes.length
+      if (dirty < DIRTY || busy) return
+      dirty = 0
+      busy = true
+      // If this fails, so does the one that counts.
+      void file.sync().then(
+        () => {
+          busy = false
+        },
+        () => {},
+      )
+    },
   }
 }
 

@@ -93,6 +93,7 @@ export function layerSealer(places: SealPlaces): SealLayers {
     }
     try {
       await Promise.all(Array.from({ length: AT_ONCE }, worker))
+      await cache?.settled()
     } finally {
       sealingKey?.fill(0)
     }
