@@ -30,7 +30,7 @@ export async function sealedRoot(folder: string, tree: TreeArchive): Promise<Con
   const init = stack.use(await startInit(spool))
   await init.prepare(layers, {
     ...launchOf(layers, ['/bin/sleep', 'infinity']),
-    scratch: { kind: 'tmpfs', size: WRITABLE },
+    scratch: { kind: 'disk', size: WRITABLE },
   })
   await init.client.start({})
   const open = stack.move()

@@ -2,6 +2,13 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 
+const ENVIRONMENT = {
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  // What Python compiled lies in the tree; nothing may be written beside it.
+  PYTHONDONTWRITEBYTECODE: '1',
+}
+
 /** Writes back and forgets what the kernel caches of files, folders and names. */
 export function dropCaches(): void {
   execFileSync('sync')
@@ -16,8 +23,7 @@ export async function timed(line: readonly string[]): Promise<number> {
     const begin = performance.now()
     const child = spawn(program, args, {
       stdio: [nowhere, nowhere, 'pipe'],
-      // What Python compiled lies in the tree; nothing may be written beside it.
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', PYTHONDONTWRITEBYTECODE: '1' },
+      env: ENVIRONMENT,
     })
     let errors = ''
     child.stderr?.on('data', (chunk) => {
@@ -30,6 +36,15 @@ export async function timed(line: readonly string[]): Promise<number> {
   } finally {
     closeSync(nowhere)
   }
+}
+
+/** What a command prints; throws if it fails. */
+export function printed([program = '', ...args]: readonly string[]): string {
+  return execFileSync(program, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: ENVIRONMENT,
+  })
 }
 
 /** What fio is to do with one file. */
@@ -52,6 +67,8 @@ export interface FioJob {
 export interface FioResult {
   readonly bytesPerSecond: number
   readonly operationsPerSecond: number
+  /** Of the whole job, an fsync at its end too. */
+  readonly seconds: number
 }
 
 /** One run of fio: pread(2) and pwrite(2) one after another in each thread, offsets of a fixed seed. */
@@ -70,9 +87,11 @@ export function fio(job: FioJob): FioResult {
   ]
   const text = execFileSync('fio', line, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
   const { jobs } = JSON.parse(text.slice(text.indexOf('{'))) as {
-    jobs: Record<'read' | 'write', { bw_bytes: number; iops: number }>[]
+    jobs: (Record<'read' | 'write', { bw_bytes: number; iops: number }> & { job_runtime: number })[]
   }
-  const side = jobs[0]?.[writes ? 'write' : 'read']
-  if (side === undefined) throw new Error('fio reported no job')
-  return { bytesPerSecond: side.bw_bytes, operationsPerSecond: side.iops }
+  const [done] = jobs
+  if (done === undefined) throw new Error('fio reported no job')
+  const side = done[writes ? 'write' : 'read']
+  const seconds = done.job_runtime / 1000
+  return { bytesPerSecond: side.bw_bytes, operationsPerSecond: side.iops, seconds }
 }
