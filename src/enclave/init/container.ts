@@ -106,6 +106,7 @@ function tamperedMessage({ file, chunk }: { file: string; chunk: number }): stri
 class RunningContainer implements Container {
   readonly #options: ContainerOptions
   #runc: Runc | undefined
+  #place: Place | undefined
   #rootfs: Rootfs | undefined
   #closing: Promise<void> | undefined
   #ended = false
@@ -121,6 +122,7 @@ class RunningContainer implements Container {
     const { pool, reaper, workspace, config } = this.#options
     pool.onTrouble(() => this.#kill())
     const place = await workspace.open(config.scratch)
+    this.#place = place
     this.#rootfs = this.#mount(place)
     this.#writeBundle(place, this.#rootfs.path)
     const runc = this.#runtime(place)
@@ -164,6 +166,7 @@ class RunningContainer implements Container {
       // A runtime that was interrupted may have left a process that it had not noted down yet.
       killAllButKeepers()
     }
+    this.#place?.scratch.abandon()
     this.#rootfs?.unmount()
     await this.#options.workspace.close()
   }

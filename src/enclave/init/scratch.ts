@@ -1,18 +1,22 @@
 import { spawn } from 'node:child_process'
 import type { ScratchPolicy } from '#lib/launch'
 import { CHUNK_STATE } from '#lib/scratch'
+import { abandonFilesystem } from '#platform/filesystem'
 import { attachLoop } from '#platform/loop'
 import { MOUNT_FLAGS } from '#platform/mount'
 import type { Ground } from './ground.ts'
 import { InitError } from './init-error.ts'
 import { type Keeper, startKeeper } from './keeper.ts'
 import { mountMemory } from './memory-mount.ts'
+import { keepTrimmed } from './scratch-trim.ts'
 
 /** The writable layer of a container, mounted. */
 export interface Scratch {
   readonly policy: ScratchPolicy
   /** Where it is mounted. */
   readonly path: string
+  /** Says that nobody needs its content any more: what is not written yet never will be. */
+  abandon(): void
   /** Takes it down when nothing stands on it any more. */
   unmount(): Promise<void>
 }
@@ -29,7 +33,7 @@ export function mountMemoryScratch(ground: Ground, policy: ScratchPolicy): Scrat
     flags: nosuid | nodev | noatime,
     data: `mode=700,size=${policy.size}`,
   })
-  return { policy, path, unmount: async () => ground.unmount(path) }
+  return { policy, path, abandon: () => {}, unmount: async () => ground.unmount(path) }
 }
 
 /** What `mountDiskScratch` needs beside the ground. */
@@ -73,10 +77,19 @@ export async function mountDiskScratch(
     const why = broken ? 'the disk of the node is full or fails' : (cause as Error).message
     throw unavailable(`making its filesystem failed: ${why}`, cause)
   }
+  const stopTrimming = keepTrimmed(path, share)
   return {
     policy: { kind: 'disk', size: share.size },
     path,
+    abandon() {
+      try {
+        abandonFilesystem(path)
+      } catch {
+        // It is written then, in vain.
+      }
+    },
     async unmount() {
+      stopTrimming()
       ground.unmount(path)
       await keeper.end()
     },

@@ -90,6 +90,7 @@ export class Workspace {
 
   async #dropDisk(): Promise<void> {
     const disk = await this.#disk?.catch(() => undefined)
+    disk?.abandon()
     await disk?.unmount()
     this.#disk = undefined
   }

@@ -1,0 +1,1 @@
+export { abandonFilesystem, trimFilesystem } from './filesystem.ts'
