@@ -139,7 +139,7 @@ const onTmpfs = (): string =>
 test('doctor finds nothing missing here, and looks at each part', () => {
   const { failed, found } = examined('true')
   assert.deepEqual(failed, [])
-  for (const name of ['fuse', 'erofs', 'loop', 'overlayfs', 'runc', 'cgroups', 'node']) {
+  for (const name of ['fuse', 'erofs', 'loop', 'scratch', 'overlayfs', 'runc', 'cgroups', 'node']) {
     assert.match(found(name), /^ok: \S/, name)
   }
   for (const name of ['erofs-file', 'noswap', 'swap', 'libatomic1']) {

@@ -6,7 +6,8 @@ import {
   type Initiator,
   wipePayload,
 } from '#lib/handover'
-import { parseLaunchConfig } from '#lib/launch'
+import { parseJson } from '#lib/json'
+import { parseLaunchConfig, parseScratchPolicy } from '#lib/launch'
 import type { InitHandlers } from '#protocol/agent'
 import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
@@ -82,6 +83,10 @@ export function createInitService(options: InitServiceOptions): InitService {
       const config = parseLaunchConfig(result.config)
       if (config.containerId !== result.containerId) {
         throw new InitError('INIT_IDENTITY', 'starting: the launch is of another container')
+      }
+      const scratch = parseScratchPolicy(parseJson(result.scratch), 'handover.scratch')
+      if (scratch.kind !== config.scratch.kind || scratch.size !== config.scratch.size) {
+        throw new InitError('INIT_IDENTITY', 'starting: the launch has another scratch')
       }
       container = await startContainer({
         ...options,

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   closeSync,
   existsSync,
@@ -6,6 +7,7 @@ import {
   openSync,
   rmdirSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +15,7 @@ import { dirname, join } from 'node:path'
 import { createErofsWriter } from '#lib/erofs'
 import { mountErofs } from '#platform/erofs'
 import { mountFuse } from '#platform/fuse'
-import { loopMount } from '#platform/loop'
+import { attachLoop, loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
 import { needFuseDevice } from '../../supervisor/fuse-device.ts'
@@ -64,6 +66,13 @@ export function filesystemProbes(root: string): readonly Probe[] {
       look: () => stage.loop(),
     },
     {
+      name: 'scratch',
+      required: false,
+      needed: 'ext4 on a loop device, for --scratch disk (the default)',
+      next: 'modprobe loop ext4; apt-get install -y e2fsprogs; or run with --scratch tmpfs',
+      look: () => stage.scratch(),
+    },
+    {
       name: 'overlayfs',
       required: true,
       needed: 'overlay with an upper directory on tmpfs',
@@ -79,6 +88,8 @@ export function filesystemProbes(root: string): readonly Probe[] {
     },
   ]
 }
+
+const SCRATCH_SIZE = 32 * 1024 * 1024
 
 /** A tmpfs to try things on; it and all that is on it vanish with the last process of the namespace. */
 class Stage {
@@ -153,6 +164,30 @@ class Stage {
       }
       return { ok: true, found: 'works' }
     })
+  }
+
+  scratch(): Finding {
+    const target = this.#make('scratch')
+    const folder = mkdtempSync(join(tmpdir(), 'enclave-cc-doctor-'))
+    try {
+      const file = join(folder, 'scratch')
+      writeFileSync(file, '')
+      truncateSync(file, SCRATCH_SIZE)
+      const { fd, path } = attachLoop(file, 'write')
+      try {
+        const made = spawnSync('/usr/sbin/mke2fs', ['-t', 'ext4', '-q', '-F', path])
+        if (made.error !== undefined) return { ok: false, found: 'there is no mke2fs' }
+        if (made.status !== 0) return { ok: false, found: 'mke2fs failed' }
+        const flags = MOUNT_FLAGS.nosuid | MOUNT_FLAGS.nodev
+        linuxMounts.mount({ source: path, target, type: 'ext4', flags })
+        linuxMounts.unmount(target)
+      } finally {
+        closeSync(fd)
+      }
+      return { ok: true, found: 'works' }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   }
 
   overlay(): Finding {

@@ -10,6 +10,10 @@ import { errorOf } from './shared.ts'
 const ENDING = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'] as const
 const OTHERS = ['SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const
 
+/** What is not true of a scratch in memory. */
+const ON_DISK =
+  'scratch on disk: encrypted there, but its loop device shows it to root of this machine; --scratch tmpfs does not'
+
 /**
  * A `run` whose supervisor was started, followed to its end. As docker: once the container runs, its
  * program gets the signals of this command; before that, an interrupt gives the start up.
@@ -60,6 +64,7 @@ export class FollowedRun {
       case 'started':
         this.#running = true
         progress.end()
+        if (event.record.mounts.some(({ kind }) => kind === 'disk')) this.#context.note(ON_DISK)
         // given up just before: what has started is being ended
         if (this.#job.attach || this.#caught !== undefined) return undefined
         return { document: { id: record.id, name: record.name }, text: record.id }
