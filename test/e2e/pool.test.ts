@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -72,6 +73,11 @@ async function container(id: string): Promise<Container> {
   return found
 }
 
+function descriptors(pid: number): readonly string[] {
+  const folder = `/proc/${pid}/fd`
+  return readdirSync(folder).map((name) => readlinkSync(join(folder, name)))
+}
+
 function isAlive(pid: number): boolean {
   return existsSync(`/proc/${pid}`)
 }
@@ -103,6 +109,14 @@ test('a container takes the enclaves that waited for it, another spare takes the
     spare.processes.reduce((sum, { pss }) => sum + pss, 0),
   )
   assert.ok((pods[0]?.pss ?? 0) > 20 * MIB, 'so does the pod')
+  for (const name of ['agent', 'init']) {
+    const open = descriptors(pid(spare, name))
+    assert.ok(open.length > 3)
+    const ofHost = open.filter(
+      (target) => target.startsWith(world.dir) && !/\/(enclaves\.log|dev\/null)$/.test(target),
+    )
+    assert.deepEqual(ofHost, [], `${name} has its log, and nothing else of its supervisor`)
+  }
   const second = await detached()
   assert.equal(await took(second, spare), true)
   assert.equal((await world.ok(['logs', second])).stdout, 'up\n', 'its output is its own')
@@ -202,6 +216,34 @@ test('a spare that is killed, whichever of its processes, costs nothing but time
     assert.notEqual(next?.id, spare.id)
     await removed(first, second.stdout.trim())
   }
+})
+
+test('a container from a spare ends as any other: with its agent, with its init, by its own code', async () => {
+  const keeper = await detached()
+  for (const name of ['agent', 'init']) {
+    const [spare] = await spares(1)
+    assert.ok(spare !== undefined)
+    const id = await detached()
+    assert.equal(await took(id, spare), true)
+    process.kill(pid(spare, name), 'SIGKILL')
+    assert.equal((await world.ok(['wait', id])).stdout.trim(), '137')
+    const [ended] = (await world.ok(['inspect', id, '--json'])).json<{ code: string }[]>()
+    assert.equal(ended?.code, 'ENCLAVE_LOST', name)
+    await removed(id)
+  }
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  process.kill(pid(spare, 'agent'), 'SIGSTOP')
+  const starting = world.cli(['run', server], ON)
+  await until(async () => {
+    const found = (await status()).pool.spares
+    return !found.some(({ id }) => id === spare.id)
+  }, 'the claim')
+  process.kill(pid(spare, 'agent'), 'SIGKILL')
+  const { code, stderr } = await starting
+  assert.equal(code, 125)
+  assert.match(stderr, /\[ENCLAVE_LOST\]/)
+  await removed(keeper)
 })
 
 test('a spare that does not answer is passed over, and ends when it can', async () => {

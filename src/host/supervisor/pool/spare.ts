@@ -48,7 +48,11 @@ export interface SpareOptions {
 export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare | undefined> {
   const { job, work, abort } = options
   const folder = new PoolFolder(job.state, job.key)
-  const end = (): void => abort.abort(new CodedError('INTERRUPTED', 'the spare is not wanted'))
+  let claimed = false
+  // once it is a container's, nobody ends it as a spare any more
+  const end = (): void => {
+    if (!claimed) abort.abort(new CodedError('INTERRUPTED', 'the spare is not wanted'))
+  }
   process.on(END_SPARE, end)
   const entry = entryOf(job)
   folder.save(entry)
@@ -72,8 +76,7 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
     claim.socket.destroy()
     return undefined
   }
-  process.off(END_SPARE, end)
-  process.on(END_SPARE, () => {})
+  claimed = true
   options.leave()
   const channel = new JobChannel(claim.socket, claim.lines)
   void channel.send({ event: 'claimed' })
