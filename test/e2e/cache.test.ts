@@ -101,6 +101,25 @@ test('a broker that no longer releases the key refuses a layer that is there', a
   assert.equal(await layersFetched(encrypted), 2, 'of the first run alone')
 })
 
+test('a launch policy that forbids an image refuses it, although its plain layers are there', async () => {
+  await runs(plain)
+  const file = world.path('launch.cedar')
+  const normal = (await world.ok(['kbs', 'policy', 'get', 'launch'])).stdout
+  const set = async (text: string): Promise<void> => {
+    writeFileSync(file, text)
+    await world.ok(['kbs', 'policy', 'set', 'launch', file])
+  }
+  await set(`${normal}\n@id("closed")\nforbid (principal, action == Action::"run", resource);\n`)
+  try {
+    refused(await world.cli(['run', '--rm', plain]), 'LAUNCH_REFUSED')
+  } finally {
+    await set(normal)
+  }
+  proxy.take()
+  await runs(plain)
+  assert.equal(await layersFetched(plain), 0)
+})
+
 test('inspect says which layers were cached, and where they are', async () => {
   await runs(plain)
   for (const reference of [plain, encrypted]) {
