@@ -63,6 +63,7 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
     for (const name of applets.split(' ')) {
       symlinkSync('busybox', join(tree, 'bin', name))
     }
+    writeFileSync(join(tree, 'data/from-image'), 'from\n')
     layer = await sealLayer(tree, spool, 'layer-0')
   })
   after(() => {
@@ -238,6 +239,15 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
     } finally {
       execFileSync('umount', [none])
     }
+  })
+
+  test('volumes are on the scratch, with what the image has there, and need no memory', async () => {
+    const script =
+      'cat /data/from-image; echo x > /data/new; echo y > /fresh/er/new; cat /data/new /fresh/er/new; ' +
+      'grep -E " (/data|/fresh/er) " /proc/mounts'
+    const result = await run(shell(script, { volumes: ['/data', '/fresh/er'] }))
+    assert.match(result.output, /^from\nx\ny\n\/dev\/loop\d+ \/fresh\/er ext4 /)
+    assert.doesNotMatch(result.output, /tmpfs| \/data /)
   })
 
   test('a scratch that was prepared ahead is the one that is used; another size is refused', async () => {

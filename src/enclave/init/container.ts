@@ -11,6 +11,7 @@ import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
 import type { ServePool, ServeTrouble } from './serve-pool.ts'
+import { placeVolumes } from './volume-places.ts'
 import type { Place, Workspace } from './workspace.ts'
 
 /** How a container ended. */
@@ -195,7 +196,7 @@ class RunningContainer implements Container {
     })
   }
 
-  #writeBundle({ ground }: Place, rootfs: string): void {
+  #writeBundle({ ground, scratch }: Place, rootfs: string): void {
     const { config, oomScoreAdj = 0 } = this.#options
     const at = (name: string): string => join(ground.at('c'), name)
     mkdirSync(ground.at('c'), { mode: 0o700 })
@@ -208,6 +209,7 @@ class RunningContainer implements Container {
       hosts: at('hosts'),
       resolvConf: at('resolv.conf'),
       hostname: at('hostname'),
+      volumes: placeVolumes(rootfs, config.volumes, scratch),
     }
     // Readable inside, where they are bound read-only over what the image has there.
     writeFileSync(paths.hosts, config.hosts, { mode: 0o644 })

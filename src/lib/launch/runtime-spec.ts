@@ -1,5 +1,6 @@
 import type { LaunchConfig } from './launch-config.ts'
 import type { Resources } from './resources.ts'
+import { DEFAULT_SCRATCH } from './scratch-policy.ts'
 import { seccompProfile } from './seccomp.ts'
 
 /** The user of the container's process, resolved inside its root filesystem. */
@@ -17,7 +18,14 @@ export interface RuntimePaths {
   readonly hosts: string
   readonly resolvConf: string
   readonly hostname: string
+  /** By path inside; what is not named gets a tmpfs with a copy of what the image has there. */
+  readonly volumes?: ReadonlyMap<string, VolumePlace>
 }
+
+/** Where a volume is: a directory of the root filesystem, which is private and writable anyway, or another. */
+export type VolumePlace =
+  | { readonly kind: 'rootfs' }
+  | { readonly kind: 'directory'; readonly path: string }
 
 /** What the specification takes from the machine that it runs on. */
 export interface RuntimeMachine {
@@ -74,6 +82,8 @@ const READONLY_PATHS = [
   // options of the mount say: memory past every bound of the scratch.
   '/sys/fs/cgroup',
 ]
+
+const MOST_MEMORY = { disk: DEFAULT_SCRATCH.tmpfs, tmpfs: Number.POSITIVE_INFINITY } as const
 
 const HARD = ['nosuid', 'noexec', 'nodev']
 
@@ -133,16 +143,7 @@ export function runtimeSpec(
       mount('/dev/mqueue', 'mqueue', 'mqueue', HARD),
       mount('/sys', 'sysfs', 'sysfs', [...HARD, 'ro']),
       mount('/sys/fs/cgroup', 'cgroup', 'cgroup', [...HARD, 'relatime', 'ro']),
-      ...config.volumes.map((path) =>
-        mount(path, 'tmpfs', 'tmpfs', [
-          'nosuid',
-          'nodev',
-          'mode=755',
-          `size=${config.scratch.size}`,
-          'tmpcopyup',
-          ...memory,
-        ]),
-      ),
+      ...config.volumes.flatMap((path) => volume(config, path, paths.volumes?.get(path), memory)),
       file('/etc/hosts', paths.hosts),
       file('/etc/resolv.conf', paths.resolvConf),
       file('/etc/hostname', paths.hostname),
@@ -164,6 +165,23 @@ export function runtimeSpec(
       seccomp: seccompProfile(machine.architecture),
     },
   }
+}
+
+function volume(
+  config: LaunchConfig,
+  path: string,
+  place: VolumePlace | undefined,
+  memory: readonly string[],
+): object[] {
+  // A read-only root filesystem has no writable directories of its own.
+  if (place?.kind === 'rootfs' && !config.readonlyRootfs) return []
+  if (place?.kind === 'directory') {
+    return [mount(path, 'bind', place.path, ['bind', 'nosuid', 'nodev'])]
+  }
+  // Memory is not to be had by the size of a disk.
+  const size = Math.min(config.scratch.size, MOST_MEMORY[config.scratch.kind])
+  const options = ['nosuid', 'nodev', 'mode=755', `size=${size}`, 'tmpcopyup', ...memory]
+  return [mount(path, 'tmpfs', 'tmpfs', options)]
 }
 
 function mount(

@@ -84,7 +84,7 @@ function open(size = SIZE, limit?: number) {
 
 const filled = (length: number, byte: number): Uint8Array => new Uint8Array(length).fill(byte)
 
-test('any writes, reads and discards by two threads agree with a plain array', () => {
+test('any writes, reads and discards through two stores agree with a plain array', () => {
   const range = fc.tuple(fc.nat(SIZE), fc.nat(3 * C)).map(([a, b]) => {
     const offset = Math.min(a, SIZE)
     return { offset, length: Math.min(b, SIZE - offset) }
