@@ -1,11 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readlinkSync } from 'node:fs'
 import { descendants, podProcesses } from '../test/support/pod-processes.ts'
+import { POOL_ON, readySpares, statusOf } from '../test/support/spares.ts'
 import type { World } from '../test/support/world.ts'
-import type { Victim } from './chaos-plan.ts'
+import type { Round, Victim } from './chaos-plan.ts'
 
 /** One `enclave-cc run` that is not meant to end well. Disposing of it ends the command. */
 export class ChaosRun implements AsyncDisposable {
+  readonly #world: World
   readonly command: ChildProcess
   /** True once the program's first line has come; false if the command ended before. */
   readonly running: Promise<boolean>
@@ -13,8 +16,13 @@ export class ChaosRun implements AsyncDisposable {
   readonly ended: Promise<number>
   stderr = ''
 
-  constructor(world: World, image: string) {
-    this.command = world.start(['run', '--rm', image])
+  constructor(world: World, image: string, { scratch, pool }: Pick<Round, 'scratch' | 'pool'>) {
+    this.#world = world
+    const size = scratch === 'disk' ? ':64m' : ''
+    this.command = world.start(
+      ['run', '--rm', '--scratch', `${scratch}${size}`, image],
+      pool ? POOL_ON : {},
+    )
     const { promise, resolve } = Promise.withResolvers<boolean>()
     this.running = promise
     this.command.stdout?.once('data', () => resolve(true))
@@ -27,15 +35,18 @@ export class ChaosRun implements AsyncDisposable {
     })
   }
 
+  /** Waits until a spare waits for the next container. */
+  async spareReady(): Promise<void> {
+    await readySpares(this.#world, 1)
+  }
+
   /**
-   * Kills a victim for good and says whom: the command itself, if it has not started the victim yet.
-   * While there is no container yet, what init runs to make it stands for it.
+   * Kills a victim for good and says whom: the command itself, if the victim is not there (yet, or with this
+   * scratch). While there is no container yet, what init runs to make it stands for it.
    */
-  kill(victim: Victim): Victim | 'command' {
+  async kill({ victim, pick }: Round): Promise<Victim | 'command'> {
     const command = this.command.pid ?? 0
-    const pod = podProcesses(command)
-    const container = pod.init === undefined ? undefined : descendants(pod.init).at(0)
-    const pid = victim === 'container' ? container : pod[victim]
+    const pid = await this.#find(victim, pick)
     try {
       process.kill(pid ?? command, 'SIGKILL')
     } catch {
@@ -44,10 +55,35 @@ export class ChaosRun implements AsyncDisposable {
     return pid === undefined ? 'command' : victim
   }
 
+  async #find(victim: Victim, pick: number): Promise<number | undefined> {
+    if (victim === 'spare') {
+      const { pool } = await statusOf(this.#world)
+      const pids = pool.spares.flatMap(({ processes }) => processes.map((each) => each.pid))
+      return pids[pick % pids.length]
+    }
+    const pod = podProcesses(this.command.pid ?? 0)
+    if (victim !== 'container' && victim !== 'helper') return pod[victim]
+    const { init } = pod
+    if (init === undefined) return undefined
+    const below = descendants(init)
+    const own = pidNamespace(init)
+    const inside = below.find((each) => ![own, ''].includes(pidNamespace(each)))
+    const beside = below.filter((each) => pidNamespace(each) === own)
+    return victim === 'container' ? (inside ?? beside.at(-1)) : beside[pick % beside.length]
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.command.exitCode === null && this.command.signalCode === null) {
       this.command.kill('SIGKILL')
       await this.ended
     }
+  }
+}
+
+function pidNamespace(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return ''
   }
 }

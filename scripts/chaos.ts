@@ -66,16 +66,17 @@ const problems: string[] = []
 console.error(`chaos: seed ${seed}, ${rounds} rounds, ${problems.length} leaks`)
 process.exitCode = problems.length === 0 ? 0 : 1
 
-function describe({ victim, phase, afterMs }: Round): string {
+function describe({ victim, phase, afterMs, scratch, pool }: Round): string {
+  const node = `${scratch} scratch${pool ? ', pool' : ''}`
   return phase === 'start'
-    ? `${victim} killed ${afterMs} ms after the command`
-    : `${victim} killed while running`
+    ? `${victim} killed ${afterMs} ms after the command (${node})`
+    : `${victim} killed while running (${node})`
 }
 
 /** Starts the container, ends it as its user would, and gives the milliseconds until its program ran. */
 async function wholeStart(world: World, image: string): Promise<number> {
   const begin = performance.now()
-  await using run = new ChaosRun(world, image)
+  await using run = new ChaosRun(world, image, { scratch: 'disk', pool: false })
   if (!(await run.running)) throw new Error(`a start without any kill failed:\n${run.stderr}`)
   const ms = performance.now() - begin
   run.command.kill('SIGTERM')
@@ -85,12 +86,16 @@ async function wholeStart(world: World, image: string): Promise<number> {
 
 /** One container, one kill; gives what is wrong beside what was left behind. */
 async function chaosRound(world: World, image: string, round: Round): Promise<string[]> {
-  await using run = new ChaosRun(world, image)
+  await using run = new ChaosRun(world, image, round)
   const wrong: string[] = []
   if (round.phase === 'running') {
     if (!(await run.running)) wrong.push(`the container did not start: ${run.stderr.trim()}`)
+    else if (round.pool) await run.spareReady()
   } else await delay(round.afterMs)
-  const killed = run.kill(round.victim)
+  const killed = await run.kill(round)
+  // The container need not care: its user ends it then.
+  const survives = round.phase === 'running' && ['helper', 'spare'].includes(killed)
+  if (survives) run.command.kill('SIGTERM')
   const timeout = new AbortController()
   const code = await Promise.race([
     run.ended,
@@ -98,7 +103,7 @@ async function chaosRound(world: World, image: string, round: Round): Promise<st
   ])
   timeout.abort()
   if (code === undefined) wrong.push(`the command did not end within ${END_SECONDS} s`)
-  else if (code === 0) wrong.push('the command reported success')
+  else if (code === 0 && !survives) wrong.push('the command reported success')
   // A command that dies while it mounts the bundle leaves an empty folder and lock files, with nobody to
   // remove them: the next start must find its way and take them along.
   if (killed === 'command') await wholeStart(world, image)
@@ -121,4 +126,5 @@ async function forgetContainers(world: World): Promise<void> {
   const { stdout } = await world.ok(['ps', '-a', '-q', '--no-trunc'])
   const ids = stdout.split('\n').filter((id) => id !== '')
   if (ids.length > 0) await world.ok(['rm', '-f', ...ids])
+  await world.ok(['pool', 'drain'])
 }

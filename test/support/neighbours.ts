@@ -7,7 +7,8 @@ export function worldPrefix(name: string): string {
   return join(tmpdir(), `enclave-cc-${name}-${process.pid}-`)
 }
 
-const WORLD = new RegExp(`${tmpdir()}/enclave-cc-[a-z0-9-]*?-(\\d+)-\\w{6}`, 'g')
+// Another run may have another folder for what is temporary.
+const WORLD = /\/enclave-cc-[a-z0-9-]*?-(\d+)-\w{6}/g
 const OURS = /enclave-cc|supervisor\.cjs|agent\.cjs|init\.cjs|docker-registry|\brunc\b/
 
 interface Entry {
@@ -60,6 +61,10 @@ class Neighbours {
           (target !== '/' && this.#allStrangers(this.#naming(target)))
         )
       }
+      case 'loop':
+        return this.#allStrangers(
+          this.#seeing((words) => words[words.indexOf('-') + 2] === `/dev/${word}`),
+        )
       case 'fuse':
         return this.#allStrangers(this.#seeing((words) => words[2] === `0:${line.split(' ')[2]}`))
       case 'listener':
