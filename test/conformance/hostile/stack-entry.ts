@@ -1,6 +1,6 @@
-import { type ChildProcess, fork, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, rmdirSync } from 'node:fs'
+import { mkdirSync, rmdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { loopMount } from '#platform/loop'
@@ -9,11 +9,12 @@ import { enterPrivateMounts } from '#platform/process'
 import { Ground } from '../../../src/enclave/init/ground.ts'
 import { openLayers } from '../../../src/enclave/init/open-layers.ts'
 import { mountRootfs, type Rootfs } from '../../../src/enclave/init/rootfs.ts'
-import { mountMemoryScratch } from '../../../src/enclave/init/scratch.ts'
+import { mountDiskScratch, mountMemoryScratch } from '../../../src/enclave/init/scratch.ts'
 import { ServePool } from '../../../src/enclave/init/serve-pool.ts'
 import { runServeWorker } from '../../../src/enclave/init/serve-worker.ts'
 import type { DiskMode } from './disk-entry.ts'
 import type { Counts } from './reader-entry.ts'
+import type { ScratchTask } from './scratch-worker-entry.ts'
 import type { Expected } from './tree.ts'
 
 // Init's half of the suite: the real mounts of init in a namespace of their own, and programs that read
@@ -27,6 +28,15 @@ export interface LayerJob {
   readonly file: string
 }
 
+/** The writable layer. */
+export interface ScratchJob {
+  readonly kind: 'tmpfs' | 'disk'
+  /** Bytes that may be written. */
+  readonly size: number
+  /** Bytes of the disk that it lies on, where that is a small one. */
+  readonly disk?: number
+}
+
 /** What the stack is told to do. Each is answered with a `StackAnswer` of the same number. */
 export type StackOrder =
   | { readonly do: 'begin'; readonly base: string; readonly expected: readonly Expected[] }
@@ -34,9 +44,12 @@ export type StackOrder =
       readonly do: 'mount'
       readonly spool: string
       readonly layers: readonly LayerJob[]
-      /** Bytes that may be written. */
-      readonly scratchSize: number
+      readonly scratch: ScratchJob
     }
+  /** A filesystem on a plain file, as an unprotected scratch would be. */
+  | { readonly do: 'mountScratchTwin'; readonly file: string; readonly size: number }
+  /** Has one program write and read files in the tree (scratch-worker-entry.ts). */
+  | { readonly do: 'work'; readonly task: ScratchTask }
   /** The same with EROFS images that nothing authenticates. */
   | { readonly do: 'mountTwin'; readonly images: readonly string[] }
   | { readonly do: 'read'; readonly seed: number }
@@ -76,6 +89,7 @@ const { rdonly, nodev, nosuid } = MOUNT_FLAGS
 class Stack {
   #base = ''
   #readers: ChildProcess[] = []
+  #worker: ChildProcess | undefined
   #disk: { readonly process: ChildProcess; readonly at: string } | undefined
   #mounted: Mounted | undefined
 
@@ -89,6 +103,11 @@ class Stack {
         return this.#refusable(() => this.#mountSealed(order))
       case 'mountTwin':
         return this.#refusable(async () => this.#mountTwin(order.images))
+      case 'mountScratchTwin':
+        this.#mounted = this.#mountScratchTwin(order.file, order.size)
+        return {}
+      case 'work':
+        return this.#read([this.#work(order.task)])
       case 'read':
         return this.#read([this.#ask(0, { kind: 'once', seed: order.seed })])
       case 'load': {
@@ -119,6 +138,7 @@ class Stack {
 
   async close(): Promise<void> {
     for (const reader of this.#readers) reader.disconnect()
+    this.#worker?.disconnect()
     await this.#mounted?.unmount()
     await this.#endDisk()
   }
@@ -134,7 +154,7 @@ class Stack {
     }
   }
 
-  async #mountSealed({ spool, layers, scratchSize }: MountOrder): Promise<Mounted> {
+  async #mountSealed({ spool, layers, scratch: job }: MountOrder): Promise<Mounted> {
     const files = openLayers(
       { spool, cache: spool },
       layers.map(({ key, root, header, file }) => ({
@@ -145,11 +165,18 @@ class Stack {
       })),
     )
     const pool = new ServePool(import.meta.filename, 2)
-    const ground = await Ground.open({ mounts: linuxMounts, pool, base: this.#base, spool })
-    const scratch = mountMemoryScratch(ground, { kind: 'tmpfs', size: scratchSize })
+    const disk = job.disk === undefined ? undefined : smallDisk(`${this.#base}-disk`, job.disk)
+    const places = { mounts: linuxMounts, pool, base: this.#base, spool: disk?.path ?? spool }
+    const onDisk = job.kind === 'disk'
+    const ground = await Ground.open(places, onDisk ? job.size : undefined)
+    const programs = { mke2fs: '/usr/sbin/mke2fs', cat: '/usr/bin/cat' }
+    const scratch = onDisk
+      ? await mountDiskScratch(ground, programs)
+      : mountMemoryScratch(ground, { kind: 'tmpfs', size: job.size })
     const leave = async (): Promise<void> => {
       await scratch.unmount()
       await ground.close()
+      disk?.leave()
     }
     let rootfs: Rootfs
     try {
@@ -164,6 +191,24 @@ class Stack {
       unmount: async () => {
         rootfs.unmount()
         await leave()
+      },
+    }
+  }
+
+  /** ext4 on a loop device on a file, mounted by the machine's own tools. */
+  #mountScratchTwin(file: string, size: number): Mounted {
+    const root = this.#place()
+    writeFileSync(file, '')
+    truncateSync(file, size)
+    execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-m', '0', file])
+    const target = join(root, 's')
+    mkdirSync(target)
+    execFileSync('mount', ['-o', 'loop,errors=remount-ro', file, target])
+    return {
+      root: target,
+      unmount: async () => {
+        linuxMounts.unmount(target)
+        this.#leave(root)
       },
     }
   }
@@ -217,6 +262,14 @@ class Stack {
     return once(reader, 'message').then(([counts]) => counts as Counts)
   }
 
+  #work(task: ScratchTask): Promise<Counts> {
+    this.#worker ??= fork(join(import.meta.dirname, 'scratch-worker-entry.ts'), {
+      stdio: 'inherit',
+    })
+    this.#worker.send({ ...task, root: this.#mounted?.root ?? '' })
+    return once(this.#worker, 'message').then(([counts]) => counts as Counts)
+  }
+
   async #read(readers: readonly Promise<Counts>[]): Promise<StackAnswer> {
     const counts = await Promise.all(readers)
     const trouble = this.#mounted?.pool?.trouble
@@ -249,6 +302,20 @@ class Stack {
     child.kill('SIGKILL')
     await gone
     linuxMounts.unmount(at, { detach: true })
+  }
+}
+
+/** A disk of the node that is soon full. */
+function smallDisk(path: string, size: number): { path: string; leave(): void } {
+  mkdirSync(path)
+  const disk = { source: 'disk', target: path, type: 'tmpfs' }
+  linuxMounts.mount({ ...disk, flags: nodev | nosuid, data: `size=${size}` })
+  return {
+    path,
+    leave() {
+      linuxMounts.unmount(path)
+      rmdirSync(path)
+    },
   }
 }
 

@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HandoverLayer } from '#lib/handover'
 import type { Counts } from './reader-entry.ts'
-import type { StackAnswer, StackOrder } from './stack-entry.ts'
+import type { ScratchTask } from './scratch-worker-entry.ts'
+import type { ScratchJob, StackAnswer, StackOrder } from './stack-entry.ts'
 import type { Expected } from './tree.ts'
 
 /** What a reading came to, with the chunk that init found first. */
@@ -55,7 +56,7 @@ export class Stack implements AsyncDisposable {
   async mount(
     spool: string,
     layers: readonly HandoverLayer[],
-    scratchSize: number = 16 * 1024 * 1024,
+    scratch: ScratchJob = { kind: 'tmpfs', size: 16 * 1024 * 1024 },
   ): Promise<string | undefined> {
     const jobs = layers.map(({ key, root, header, file }) => ({
       key: Buffer.from(key).toString('base64'),
@@ -63,7 +64,7 @@ export class Stack implements AsyncDisposable {
       header: Buffer.from(header).toString('base64'),
       file,
     }))
-    return (await this.order({ do: 'mount', spool, layers: jobs, scratchSize })).refused
+    return (await this.order({ do: 'mount', spool, layers: jobs, scratch })).refused
   }
 
   /** Mounts plain EROFS images, base first; gives the code of a refusal. */
@@ -79,6 +80,16 @@ export class Stack implements AsyncDisposable {
   /** Reads the whole tree with two programs, `passes` times each. */
   async load(seed: number, passes: number): Promise<Reading> {
     return sum(await this.order({ do: 'load', seed, passes }))
+  }
+
+  /** Process that holds the mounts, as init would. */
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
+  /** Has files written or read in the tree. */
+  async work(task: ScratchTask): Promise<Reading> {
+    return sum(await this.order({ do: 'work', task }))
   }
 
   /** Unmounts what is mounted. */

@@ -2,7 +2,7 @@ import type { Seen } from './stacks.ts'
 
 /** Why a behaviour differs, for one or more ids. */
 export interface Explanation {
-  readonly stack: string
+  readonly stacks: readonly string[]
   readonly ids: readonly string[]
   readonly why: string
 }
@@ -46,7 +46,8 @@ export function pageOf(
     lines.push('| behaviour | ext4 | here | why |', '|---|---|---|---|')
     const got = new Map(plain.map((each) => [each.id, each.got]))
     for (const each of seen.filter(({ id }) => ids.has(id))) {
-      const why = explanations.find((e) => e.stack === stack && e.ids.includes(each.id))?.why ?? '?'
+      const why =
+        explanations.find((e) => e.stacks.includes(stack) && e.ids.includes(each.id))?.why ?? '?'
       const row = [each.text, code(got.get(each.id) ?? ''), code(each.got), why]
       lines.push(`| ${row.join(' | ')} |`)
     }

@@ -20,7 +20,7 @@ const PYTHON = ['python3', '-B', DRIVER] as const
  * Plays every behaviour on our stack: a sealed layer through FUSE and EROFS, the scratch of init over it,
  * mounted by init's own code.
  */
-export async function playOurs(): Promise<readonly Seen[]> {
+export async function playOurs(kind: 'tmpfs' | 'disk'): Promise<readonly Seen[]> {
   using folder = testFolder()
   const spool = join(folder.path, 'spool')
   const tree = join(folder.path, 'tree')
@@ -29,7 +29,7 @@ export async function playOurs(): Promise<readonly Seen[]> {
   const layer = await sealLayer(tree, spool, 'layer-0')
   rmSync(tree, { recursive: true })
   await using stack = await Stack.start(join(folder.path, 'mounts'), [])
-  const refused = await stack.mount(spool, [layer], SIZE)
+  const refused = await stack.mount(spool, [layer], { kind, size: SIZE })
   if (refused !== undefined) throw new Error(`mounting: ${refused}`)
   const { ran = '' } = await stack.order({ do: 'run', program: PYTHON, inside: '' })
   await stack.unmount()

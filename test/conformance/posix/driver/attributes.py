@@ -2,7 +2,7 @@
 import os
 import stat
 
-from case import as_user, attempt, behaviour, read, write
+from case import as_user, attempt, behaviour, flush, read, write
 
 NS = 1_500_000_000_987_654_321
 
@@ -191,7 +191,7 @@ def _(d):
 def _(d):
     before = os.stat(f'{d}/file').st_ino
     write(f'{d}/file', b'x', os.O_WRONLY)
-    os.sync()
+    flush(d)
     write('/proc/sys/vm/drop_caches', b'2', os.O_WRONLY)
     return before == os.stat(f'{d}/file').st_ino
 
@@ -231,7 +231,7 @@ def _(d):
 @behaviour('blocks', 'a file of one megabyte has as many blocks')
 def _(d):
     write(f'{d}/a', bytes(1 << 20))
-    os.sync()
+    flush(d)
     return os.stat(f'{d}/a').st_blocks
 
 

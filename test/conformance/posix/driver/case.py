@@ -66,6 +66,15 @@ def rename2(old, new, flags):
     check(libc.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags))
 
 
+def flush(place):
+    """Writes out the filesystem of `place`, and no other."""
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        check(libc.syncfs(fd))
+    finally:
+        os.close(fd)
+
+
 def fallocate(fd, mode, offset, length):
     check(libc.fallocate(fd, mode, ctypes.c_int64(offset), ctypes.c_int64(length)))
 

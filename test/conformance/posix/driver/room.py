@@ -1,7 +1,7 @@
 """Lengths, holes, space, flushing."""
 import os
 
-from case import attempt, behaviour, check, fallocate, libc, read, write
+from case import attempt, behaviour, check, fallocate, flush, libc, read, write
 
 KEEP_SIZE, PUNCH, COLLAPSE, ZERO, INSERT = 1, 2, 8, 16, 32
 PAGE = 4096
@@ -99,7 +99,7 @@ def _(d):
 def _(d):
     write(f'{d}/sparse', b'start', os.O_WRONLY)
     data = read(f'{d}/sparse')
-    os.sync()
+    flush(d)
     return [len(data), data[:5], data[-3:], os.stat(f'{d}/sparse').st_blocks < 64]
 
 
@@ -185,7 +185,7 @@ def _(d):
     partial = os.fstat(fd).st_size > 0
     os.close(fd)
     os.unlink(f'{d}/a')
-    os.sync()
+    flush(d)
     return [full, partial, attempt(lambda: write(f'{d}/b', block))]
 
 
