@@ -72,7 +72,7 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
   })
   const claim = await cancellable(door.claim, abort.signal)
   const lives = [agent, init].every(({ process }) => processStart(process.pid) !== undefined)
-  if (!lives || claim.job.pool.key !== job.key || !isCurrent(options)) {
+  if (abort.signal.aborted || !lives || claim.job.pool.key !== job.key || !isCurrent(options)) {
     claim.socket.destroy()
     return undefined
   }
