@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import {
   appendFileSync,
   chmodSync,
@@ -9,6 +10,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -234,6 +236,55 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
     const layer = await sealTree(tree, spool, 'links')
     const config = launchOf([layer], ['/bin/true'], { user: 'hostonly' })
     assert.equal((await refusal(config, [layer])).code, 'LAUNCH_USER_UNKNOWN')
+  })
+
+  test('readers that are killed in the middle of a read disturb nobody', async () => {
+    await withInit(shell('echo ready; exec sleep 600'), async (init) => {
+      const { pid } = await init.client.start({})
+      await eventually(() => init.output().includes('ready'))
+      const at = (name: string): string => `/proc/${init.pid}/root${init.base}/${name}`
+      // The image itself is never cached, so that each read of it waits for an answer that is interrupted.
+      const big = readFileSync(join(folder.path, 'base/data/big'))
+      const image = at('f/l0')
+      let interrupted = 0
+      for (let round = 0; round < 40; round++) {
+        const reader = spawn('cat', Array<string>(200).fill(image), { stdio: 'ignore' })
+        const ended = once(reader, 'exit')
+        const wchan = `/proc/${reader.pid}/wchan`
+        await eventually(() => readFileSync(wchan, 'utf8').includes('request_wait_answer'))
+        reader.kill(round % 2 === 0 ? 'SIGINT' : 'SIGKILL')
+        if ((await ended)[1] !== null) interrupted += 1
+      }
+      assert.equal(interrupted, 40, 'readers had ended before')
+      assert.deepEqual(readFileSync(at('r/data/big')), big)
+      assert.ok(readFileSync(image).indexOf(big.subarray(0, 4096)) > 0)
+      assert.equal(existsSync(`/proc/${pid}`), true)
+      await init.client.kill({ signal: 9, all: true })
+      const { code } = await init.client.wait({})
+      assert.equal(code, '', 'an interrupted read was taken for an attack or a defect')
+    })
+  })
+
+  test('serving threads go first where cores are short, and the container does not', async () => {
+    await withInit(shell('echo ready; exec sleep 600'), async (init) => {
+      const { pid } = await init.client.start({})
+      await eventually(() => init.output().includes('ready'))
+      const niceness = (path: string): string | undefined =>
+        readFileSync(path, 'utf8')
+          .replace(/^.*\) /s, '')
+          .split(' ')[16]
+      const threads = readdirSync(`/proc/${init.pid}/task`).map((name) => ({
+        serves: readFileSync(`/proc/${init.pid}/task/${name}/wchan`, 'utf8').includes('fuse_dev'),
+        niceness: niceness(`/proc/${init.pid}/task/${name}/stat`),
+      }))
+      const serving = threads.filter(({ serves }) => serves)
+      assert.deepEqual(new Set(serving.map((thread) => thread.niceness)), new Set(['-5']))
+      const others = threads.filter(({ serves }) => !serves)
+      assert.deepEqual(new Set(others.map((thread) => thread.niceness)), new Set(['0']))
+      assert.equal(niceness(`/proc/${pid}/stat`), '0')
+      await init.client.kill({ signal: 9, all: true })
+      await init.client.wait({})
+    })
   })
 
   test('a changed byte is EIO for the reader, never other bytes, and ends the container', async () => {
