@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -30,6 +30,7 @@ const PROGRAM = [
   'for file in /written /tmp/written /dev/shm/written /volume/written; do',
   '  echo "$written" > $file; cat /etc/secret >> $file',
   'done',
+  'dd if=/written of=/synced conv=fsync 2>/dev/null',
   'echo "$printed"; echo ready',
   'sleep 600 & wait; echo "$image"',
 ].join('\n')
@@ -148,9 +149,13 @@ print('up', flush=True); sys.stdin.read()`
   }
 })
 
+/** Loop devices of the machine that hold what the program wrote. */
+function tellingDevices(): readonly string[] {
+  return [...loopDevices().keys()].filter((device) => rawHolds(device, WRITTEN))
+}
+
 test('a running container leaves none of its texts on the node but what it printed', async () => {
-  const loops = loopDevices()
-  const id = await start()
+  const id = await start('--scratch', 'tmpfs')
   try {
     const places = [...registryBlobs(world, 'acme/running'), world.root, world.state, world.kbsData]
     // what a folder holds is searched: a plain file in each of them is found
@@ -169,14 +174,44 @@ test('a running container leaves none of its texts on the node but what it print
     const log = [...printed].filter((file) => file.includes(join('containers', id)))
     assert.ok(log.length > 0, 'what it prints is for its user, and stands in its log')
     assert.deepEqual([...printed], log, 'and nowhere else')
-    const made = [...loopDevices().keys()].filter((device) => !loops.has(device))
-    const ours = made.filter((device) => loopDevices().get(device)?.includes(world.dir))
-    assert.deepEqual(ours, [], 'scratch in memory: no block device')
+    assert.deepEqual(tellingDevices(), [], 'a scratch in memory has no block device')
     for (const area of swapAreas()) assert.ok(!rawHolds(area, WRITTEN), area)
   } finally {
     await world.ok(['rm', '-f', id])
   }
 })
+
+test('a scratch on the disk is ciphertext there; its loop device shows the texts, as documented', async () => {
+  const id = await start('--scratch', 'disk:64m')
+  try {
+    const places = [world.root, world.state, world.kbsData]
+    assert.deepEqual(scanForMarker(filled(places), SECRETS), [])
+    assert.deepEqual(scanMachine(SECRETS, since, leftOut), [])
+    const [supervisor = 0] = await supervisors()
+    const { init = 0 } = enclaves(supervisor)
+    const nameless = readdirSync(`/proc/${init}/fd`)
+      .map((name) => `/proc/${init}/fd/${name}`)
+      .filter((path) => /^\/.*\(deleted\)$/.test(linkOf(path)))
+    assert.equal(nameless.length, 1, 'the file of the scratch')
+    const [file = ''] = nameless
+    for (const text of SECRETS) assert.ok(!rawHolds(file, text))
+    // The one place of the node that shows plaintext (docs/formats/scratch.md). Should it stop to, the
+    // documentation is to be changed.
+    assert.equal(tellingDevices().length, 1)
+  } finally {
+    await world.ok(['rm', '-f', id])
+  }
+  assert.deepEqual(tellingDevices(), [], 'the device goes with the container')
+})
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    // closed in between
+    return ''
+  }
+}
 
 test('a supervisor never holds a text of the image, and what the program printed it passes on', async () => {
   const id = await start()

@@ -57,14 +57,16 @@ export function swapAreas(): readonly string[] {
 }
 
 /** Whether a text stands somewhere in a device or a file, as it is. */
-export function rawHolds(path: string, marker: string): boolean {
-  const needle = Buffer.from(marker)
+export function rawHolds(path: string, text: string | Uint8Array): boolean {
+  const needle = Buffer.from(text as Uint8Array)
   const buffer = Buffer.allocUnsafe(PIECE + needle.length)
   const fd = openSync(path, 'r')
   try {
+    let at = 0
     for (let kept = 0; ; ) {
-      const count = readSync(fd, buffer, kept, PIECE, null)
+      const count = readPiece(fd, buffer, kept, at)
       if (count === 0) return false
+      at += count
       const filled = kept + count
       if (buffer.subarray(0, filled).includes(needle)) return true
       kept = Math.min(needle.length - 1, filled)
@@ -72,6 +74,17 @@ export function rawHolds(path: string, marker: string): boolean {
     }
   } finally {
     closeSync(fd)
+  }
+}
+
+/** A piece of a file; one that a device cannot read is zeros. */
+function readPiece(fd: number, buffer: Buffer, offset: number, at: number): number {
+  try {
+    return readSync(fd, buffer, offset, PIECE, at)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EIO') throw error
+    buffer.fill(0, offset, offset + PIECE)
+    return PIECE
   }
 }
 

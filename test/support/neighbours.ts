@@ -82,8 +82,10 @@ class Neighbours {
   // Those who have a container have the folder above it too.
   #strangersCgroup(path: string): boolean {
     const id = /\/enclave-cc\/([0-9a-f]{64})/.exec(path)?.[1] ?? ''
-    const members = read(join(path, 'cgroup.procs')).split('\n').filter(Boolean).map(Number)
+    const members = membersBelow(path)
     return (
+      // a process of a pid namespace that we do not see into
+      members.includes(0) ||
       this.#folders.some((folder) => existsSync(join(folder, 'root/containers', id))) ||
       this.#allStrangers(members)
     )
@@ -170,6 +172,17 @@ function processTable(): ReadonlyMap<number, Entry> {
       return [[Number(pid), { parent, own, command, text }]]
     }),
   )
+}
+
+/** Processes in a control group and in those below it. */
+function membersBelow(path: string): readonly number[] {
+  const own = read(join(path, 'cgroup.procs')).split('\n').filter(Boolean).map(Number)
+  try {
+    const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    return [...own, ...below.flatMap(({ name }) => membersBelow(join(path, name)))]
+  } catch {
+    return own
+  }
 }
 
 function listenerInode(address: string): string {
