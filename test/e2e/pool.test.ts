@@ -275,7 +275,7 @@ test('with a linger a spare outlives the last container, serves the next one, an
 })
 
 test('with a linger short containers, one after the other, find a spare each; two if the pool has two', async () => {
-  const env = { ENCLAVE_CC_POOL_SIZE: '2', ENCLAVE_CC_POOL_LINGER: '1h' }
+  const env = { ENCLAVE_CC_POOL_SIZE: '1', ENCLAVE_CC_POOL_LINGER: '1h' }
   await world.ok(['run', '--rm', short], { env })
   const [before] = await spares(1)
   assert.ok(before !== undefined)
@@ -284,10 +284,11 @@ test('with a linger short containers, one after the other, find a spare each; tw
   assert.equal(isAlive(pid(before, 'agent')), false, 'it was the container’s and ended with it')
   const [after] = await spares(1)
   assert.ok(after !== undefined)
-  const first = await detached({ env })
+  const more = { env: { ...env, ENCLAVE_CC_POOL_SIZE: '2' } }
+  const first = await detached(more)
   assert.equal(await took(first, after), true)
   const two = await spares(2)
-  const both = await Promise.all([detached({ env }), detached({ env })])
+  const both = await Promise.all([detached(more), detached(more)])
   for (const id of both) {
     const { agent } = await container(id)
     assert.ok(two.some((spare) => pid(spare, 'agent') === agent.pid))
