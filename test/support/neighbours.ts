@@ -62,9 +62,11 @@ class Neighbours {
         )
       }
       case 'loop':
-        return this.#allStrangers(
-          this.#seeing((words) => words[words.indexOf('-') + 2] === `/dev/${word}`),
-        )
+        // mounted, or held open while it is being made ready
+        return this.#allStrangers([
+          ...this.#seeing((words) => words[words.indexOf('-') + 2] === `/dev/${word}`),
+          ...this.#holding(`/dev/${word}`),
+        ])
       case 'fuse':
         return this.#allStrangers(this.#seeing((words) => words[2] === `0:${line.split(' ')[2]}`))
       case 'listener':
