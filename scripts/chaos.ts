@@ -93,8 +93,8 @@ async function chaosRound(world: World, image: string, round: Round): Promise<st
     else if (round.pool) await run.spareReady()
   } else await delay(round.afterMs)
   const killed = await run.kill(round)
-  // The container need not care: its user ends it then.
-  const survives = round.phase === 'running' && ['helper', 'spare'].includes(killed)
+  // The container need not care, not even at its start: its user ends it once it runs.
+  const survives = ['helper', 'spare'].includes(killed) && (await run.running)
   if (survives) run.command.kill('SIGTERM')
   const timeout = new AbortController()
   const code = await Promise.race([
