@@ -33,8 +33,13 @@ test('the pinned runtime has the zlib handle that we drive', () => {
 
 test('an object of another shape gives no handle', () => {
   assert.equal(handleOf({}), undefined)
-  assert.equal(handleOf({ _handle: { writeSync: 1 }, _writeState: new Uint32Array(2) }), undefined)
-  assert.equal(handleOf({ _handle: { writeSync: () => 0 }, _writeState: [0, 0] }), undefined)
+  const owner = Symbol('owner_symbol')
+  const state = new Uint32Array(2)
+  const handle = { write: () => 0, [owner]: {} }
+  assert.notEqual(handleOf({ _handle: handle, _writeState: state }), undefined)
+  assert.equal(handleOf({ _handle: { ...handle, write: 1 }, _writeState: state }), undefined)
+  assert.equal(handleOf({ _handle: { write: () => 0 }, _writeState: state }), undefined)
+  assert.equal(handleOf({ _handle: handle, _writeState: [0, 0] }), undefined)
 })
 
 for (const [way, run] of Object.entries(ways)) {

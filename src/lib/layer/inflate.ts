@@ -8,8 +8,9 @@ import {
 import type { LayerCompression } from '#lib/oci'
 import { LayerError } from './layer-error.ts'
 
-/** Output buffer: one, reused. */
+/** Bytes of an output buffer. */
 const OUTPUT = 256 * 1024
+const EMPTY = new Uint8Array(0)
 
 /** Largest zstd window, log2: 8 MiB. */
 const ZSTD_WINDOW_LOG = 23
@@ -44,13 +45,19 @@ export function handleOf(inflater: object): InflateHandle | undefined {
     _handle?: Partial<RawHandle>
     _writeState?: unknown
   }
+  const owner = Object.getOwnPropertySymbols(handle ?? {}).find(
+    ({ description }) => description === 'owner_symbol',
+  )
   const known =
-    typeof handle?.writeSync === 'function' && state instanceof Uint32Array && state.length === 2
-  return known ? new InflateHandle(handle as RawHandle, state) : undefined
+    typeof handle?.write === 'function' &&
+    owner !== undefined &&
+    state instanceof Uint32Array &&
+    state.length === 2
+  return known ? new InflateHandle(handle as RawHandle, owner, state) : undefined
 }
 
 interface RawHandle {
-  writeSync(
+  write(
     flush: number,
     input: Uint8Array,
     inputAt: number,
@@ -60,37 +67,59 @@ interface RawHandle {
     outputLength: number,
   ): void
   onerror: (message: string, errno: number, code: string) => void
+  /** What the runtime calls after a write whose stream is gone. */
+  cb: () => void
+  [name: symbol]: unknown
+}
+
+/** One step: what came out, and how much of the input was taken. */
+interface Step {
+  readonly output: Uint8Array
+  readonly taken: number
+  readonly full: boolean
 }
 
 /**
- * The zlib object behind a stream, driven directly: twice as fast as the stream, and one output
- * buffer for all. Undocumented, hence `handleOf`, a test on the pinned runtime, and the stream beside it.
+ * The zlib object behind a stream, driven directly: it works on a thread of the pool while the last output
+ * is being used, and two output buffers are enough for all. Undocumented, hence `handleOf`, a test on
+ * the pinned runtime, and the stream beside it.
  */
 export class InflateHandle {
   readonly #handle: RawHandle
   /** Set by the handle: bytes left in the output, bytes left in the input. */
   readonly #state: Uint32Array
-  readonly #output: Uint8Array = new Uint8Array(OUTPUT)
-  #error: string | undefined
+  #output: Uint8Array = new Uint8Array(OUTPUT)
+  #other: Uint8Array = new Uint8Array(OUTPUT)
 
-  constructor(handle: RawHandle, state: Uint32Array) {
+  constructor(handle: RawHandle, owner: symbol, state: Uint32Array) {
     this.#handle = handle
     this.#state = state
-    handle.onerror = (_message, _errno, code) => {
-      this.#error = code
-    }
+    // A stream that is gone is left alone: the runtime only calls `cb` then.
+    handle[owner] = { destroyed: true }
   }
 
-  /** One step: what came out, and how much of the input was taken. */
-  step(flush: number, input: Uint8Array): { output: Uint8Array; taken: number; full: boolean } {
-    this.#handle.writeSync(flush, input, 0, input.length, this.#output, 0, OUTPUT)
-    if (this.#error !== undefined) throw broken(this.#error)
-    const [outputLeft = 0, inputLeft = 0] = this.#state
-    return {
-      output: this.#output.subarray(0, OUTPUT - outputLeft),
-      taken: input.length - inputLeft,
-      full: outputLeft === 0,
+  /**
+   * Begins a step, one at a time. Its output is valid until the next but one begins. The thread uses the
+   * memory of both buffers until the promise settles: wait for that before anything is given up.
+   */
+  step(flush: number, input: Uint8Array): Promise<Step> {
+    const { promise, resolve, reject } = Promise.withResolvers<Step>()
+    const output = this.#output
+    this.#output = this.#other
+    this.#other = output
+    this.#handle.cb = () => {
+      const [outputLeft = 0, inputLeft = 0] = this.#state
+      resolve({
+        output: output.subarray(0, OUTPUT - outputLeft),
+        taken: input.length - inputLeft,
+        full: outputLeft === 0,
+      })
     }
+    this.#handle.onerror = (_message, _errno, code) => reject(broken(code))
+    this.#handle.write(flush, input, 0, input.length, output, 0, OUTPUT)
+    // It may fail while nobody waits for it yet.
+    promise.catch(() => {})
+    return promise
   }
 }
 
@@ -99,23 +128,34 @@ async function* inflate(
   handle: InflateHandle,
   finish: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const block of source) {
-    let input = block
-    for (let more = input.length > 0; more; ) {
-      const { output, taken, full } = handle.step(constants.Z_NO_FLUSH, input)
-      if (output.length > 0) yield output
-      input = input.subarray(taken)
-      // After the last member zlib takes nothing more: what is left is no member.
-      if (taken === 0 && output.length === 0 && input.length > 0) {
-        throw trailing()
-      }
-      more = full || input.length > 0
+  const blocks = source[Symbol.asyncIterator]()
+  let input: Uint8Array = EMPTY
+  let [full, ended, done] = [false, false, false]
+  // A block is valid until the next is asked for: not before all of it was taken.
+  const begin = async (): Promise<Promise<Step>[]> => {
+    while (!ended && !full && input.length === 0) {
+      const block = await blocks.next()
+      if (block.done === true) ended = true
+      else input = block.value
     }
+    return done ? [] : [handle.step(ended ? finish : constants.Z_NO_FLUSH, input)]
   }
-  for (let more = true; more; ) {
-    const { output, full } = handle.step(finish, new Uint8Array(0))
-    if (output.length > 0) yield output
-    more = full
+  let running = await begin()
+  try {
+    for (let [step] = running; step !== undefined; [step] = running) {
+      const { output, taken, full: more } = await step
+      // After the last member zlib takes nothing more: what is left is no member.
+      if (!ended && taken === 0 && output.length === 0 && input.length > 0) throw trailing()
+      input = input.subarray(taken)
+      full = more
+      done = ended && !full
+      running = []
+      running = await begin()
+      if (output.length > 0) yield output
+    }
+  } finally {
+    await Promise.allSettled(running)
+    await blocks.return?.()
   }
 }
 
