@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -312,6 +313,29 @@ test('layer seal --force replaces layer and key together', async () => {
   assert.notDeepEqual(await readFile(at('forced.key')), old)
   assert.equal((await stat(at('forced.key'))).mode & 0o777, 0o600)
   assert.equal((await verify('forced', 'forced.key')).ok, true)
+})
+
+test('layer seal --force that cannot replace the layer leaves the old key alone', async () => {
+  await mkdir(at('folder'))
+  await writeFile(at('kept.key'), 'old')
+  const before = (await readdir(dir)).sort()
+  const flags = { 'key-out': at('kept.key'), force: true } as const
+  await assert.rejects(sealCommand(open, line([at('archive'), at('folder')], flags)), {
+    code: 'INPUT_UNREADABLE',
+  })
+  assert.equal(await readFile(at('kept.key'), 'utf8'), 'old')
+  assert.deepEqual((await readdir(dir)).sort(), before)
+  await rm(at('folder'), { recursive: true })
+})
+
+test('a fifo in place of a file is refused, not waited for', { timeout: 20_000 }, async () => {
+  execFileSync('mkfifo', [at('fifo')])
+  const refusal = { code: 'INPUT_UNREADABLE', message: /not a regular file/ }
+  await assert.rejects(inspectCommand(line([at('fifo')])), refusal)
+  await assert.rejects(verify('fifo', 'sealed.key'), refusal)
+  const flags = { 'key-out': at('none.key') }
+  await assert.rejects(sealCommand(open, line([at('fifo'), at('none')], flags)), refusal)
+  await rm(at('fifo'))
 })
 
 test('parseLayerKey() takes what encodeLayerKey() writes, and 32 raw bytes', () => {

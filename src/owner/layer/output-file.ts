@@ -1,16 +1,20 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { LayerCommandError } from './layer-command-error.ts'
 
 /** A file that is being written. */
 export interface OutputFile extends AsyncDisposable {
   readonly handle: FileHandle
-  /** Flushes and, where an old file is replaced, gives it the name. Without it nothing is left. */
+  /** Where the bytes are until `commit`. */
+  readonly target: string
+  /** Writes what is cached to the disk: after that `commit` needs no space. Throws `DISK_FULL`. */
+  flush(): Promise<void>
+  /** Gives it its name where an old file is replaced. Without it nothing is left. */
   commit(): Promise<void>
 }
 
 /**
  * Opens a file that must not exist, or with `force` one that takes the place of another in one step. Throws
- * `OUTPUT_EXISTS`, `DISK_FULL`, `INPUT_UNREADABLE`.
+ * `OUTPUT_EXISTS`, `DISK_FULL`, `INPUT_UNREADABLE`; the last one also where what would be replaced is no file.
  */
 export async function createOutput(
   path: string,
@@ -21,6 +25,7 @@ export async function createOutput(
   await using stack = new AsyncDisposableStack()
   let handle: FileHandle
   try {
+    if (force) await requireReplaceable(path)
     handle = await open(target, 'wx', mode)
   } catch (cause) {
     throw outputError(path, cause)
@@ -32,14 +37,29 @@ export async function createOutput(
   let committed = false
   const owned = stack.move()
   return {
-    handle,
+    ...{ handle, target },
+    async flush() {
+      try {
+        await handle.sync()
+      } catch (cause) {
+        throw outputError(path, cause)
+      }
+    },
     async commit() {
-      await handle.sync()
       if (force) await rename(target, path)
       committed = true
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** A rename would fail on a directory only when all work is done and another file was replaced. */
+async function requireReplaceable(path: string): Promise<void> {
+  const found = await lstat(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined
+    throw cause
+  })
+  if (found?.isDirectory()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
 }
 
 function outputError(path: string, cause: unknown): LayerCommandError {

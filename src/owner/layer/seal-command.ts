@@ -46,13 +46,16 @@ export async function sealCommand(context: CommandContext, input: CommandInput):
   } finally {
     layer.key.fill(0)
   }
-  // The key first: a key without its layer harms nobody.
+  // All that can fail first, so that an old layer never loses the key that is replaced with it.
+  await using written = await openSealedFile(sealed.target)
+  const claims = layerDocument(written, path)
+  await sealed.flush()
+  await keyFile.flush()
   await keyFile.commit()
   await sealed.commit()
-  await using written = await openSealedFile(path)
   const { entries, omitted, diffId } = layer
   const document: SealDocument = {
-    ...layerDocument(written, path),
+    ...claims,
     ...{ file: path, key: keyPath, diffId, entries, omitted },
   }
   return { document, text: `${describeLayer(document)}\nkey      ${keyPath}\n${leftOut(document)}` }

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises'
+import { constants, type FileHandle, open } from 'node:fs/promises'
 import { copyOf, FormatError } from '#lib/bytes'
 import {
   HEADER_BLOCK,
@@ -62,7 +62,8 @@ export function wrongLength({ length, layout }: SealedFile): string | undefined 
 export async function openInput(path: string): Promise<FileHandle> {
   let handle: FileHandle
   try {
-    handle = await open(path, 'r')
+    // A FIFO would block a thread until somebody writes, and the process with it.
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? 'it cannot be read'
     const shown = reason === 'ENOENT' ? 'it does not exist' : reason
