@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { utf8 } from '#lib/bytes'
 import { basicImage, buildImage } from '../../../test/support/erofs-image.ts'
-import { type ErofsSource, findErofs, memorySource } from './index.ts'
+import { claimedLength, type ErofsSource, findErofs, memorySource } from './index.ts'
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
@@ -101,4 +101,34 @@ test('findErofs() ends on a path whose symlinks grow it without end', async () =
     await writer.addSymlink('grow', `grow${'/x'.repeat(2040)}`)
   })
   assert.throws(() => findErofs(memorySource(image), 'grow'), { code: 'EROFS_LOOP' })
+})
+
+/** An image whose root has a directory `s`; `change` gets the dirent of it in the root. */
+async function withDirent(change: (dirent: DataView, root: number) => void): Promise<ErofsSource> {
+  const { image } = await buildImage(async (writer) => writer.addDirectory('s', {}))
+  const source = memorySource(image)
+  const nid = Buffer.alloc(8)
+  nid.writeBigUInt64LE(BigInt(findErofs(source, 's').nid))
+  // The root stands before what it holds, and so does its dirent.
+  const at = Buffer.from(image).indexOf(nid, 4096)
+  change(new DataView(image.buffer, image.byteOffset + at, 12), findErofs(source, '/').nid)
+  return memorySource(image)
+}
+
+test('findErofs() goes no deeper than our writer makes a path, though a root holds itself', async () => {
+  const source = await withDirent((dirent, root) => dirent.setBigUint64(0, BigInt(root), true))
+  assert.equal(findErofs(source, 's/'.repeat(256)).path.length, 511)
+  assert.throws(() => findErofs(source, 's/'.repeat(257)), { code: 'EROFS_INVALID' })
+})
+
+test('findErofs() refuses a dirent that says another type than its inode', async () => {
+  const source = await withDirent((dirent) => dirent.setUint8(10, 1))
+  assert.throws(() => findErofs(source, 's'), { code: 'EROFS_INVALID' })
+})
+
+test('claimedLength() refuses an image that ends in its first block', () => {
+  for (const length of [0, 100, 4095]) {
+    const first = basicImage().subarray(0, length)
+    assert.throws(() => claimedLength(first), { code: 'EROFS_INVALID' })
+  }
 })
