@@ -393,3 +393,46 @@ test('keys are wiped when a launch expires and when the agent closes', () => {
   // What the caller gave stays the caller's.
   assert.equal(toHex(offer.payload.layers[0]?.key ?? fill(0)), toHex(fill(1)))
 })
+
+test('a launch whose time ends while a message of it is judged is not served', async () => {
+  const tee = machine.tee(AGENT)
+  let during = (): void => {}
+  let reports = 0
+  const agentTee: Tee = {
+    ...tee,
+    report: async (...input) => {
+      reports++
+      during()
+      return tee.report(...input)
+    },
+    verifyReport: async (report) => {
+      during()
+      return tee.verifyReport(report)
+    },
+  }
+  const { responder, initiator, clock } = setup({ agentTee })
+  const first = responder.offer(launch('first'))
+  during = () => {
+    clock.now = 60_000
+    responder.sweep()
+  }
+  await assert.rejects(responder.handle(await initiator(first).begin()), {
+    code: 'HANDOVER_EXPIRED',
+  })
+  // Nor does one that is over cost another report.
+  const made = reports
+  await assert.rejects(responder.handle(await initiator(first).begin()), {
+    code: 'HANDOVER_EXPIRED',
+  })
+  assert.equal(reports, made)
+
+  during = () => {}
+  const second = responder.offer(launch('second'))
+  const init = initiator(second)
+  const m3 = await init.handle(await responder.handle(await init.begin()))
+  during = () => {
+    clock.now = 120_000
+  }
+  await assert.rejects(responder.handle(m3), { code: 'HANDOVER_EXPIRED' })
+  assert.equal(responder.state(second), 'EXPIRED')
+})

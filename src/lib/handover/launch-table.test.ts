@@ -70,3 +70,20 @@ test('no session keeps its key when its launch is spent, expires or is lost', ()
   assert.equal(unusable(expired.launch.state).code, 'HANDOVER_EXPIRED')
   assert.equal(unusable(spent.launch.state).code, 'HANDOVER_SPENT')
 })
+
+test('what is served or cleared holds no key any more', () => {
+  const table = new LaunchTable()
+  const [served, waiting] = [started(table, 'served'), started(table, 'waiting')]
+  table.spend(served.launch, 90)
+  assert.equal(served.launch.plain, undefined)
+  const receive = new Uint8Array(32).fill(9)
+  const t = bytes('t')
+  served.launch.answer = { t3: t, message: new Uint8Array(8), confirmed: t, receive }
+  table.end(served.launch, 'SERVED')
+  assert.deepEqual(receive, new Uint8Array(32))
+  assert.equal(served.launch.answer, undefined)
+  table.clear()
+  assert.deepEqual(waiting.plain, new Uint8Array(8), 'wiped')
+  assert.equal(waiting.launch.state, 'EXPIRED', 'for a message that is being judged')
+  assert.equal(table.size, 0)
+})

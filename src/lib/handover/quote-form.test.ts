@@ -154,7 +154,14 @@ test('the agent by itself refuses the quote of another platform', async () => {
 
 test('a quote that the host has of another enclave does not stand for our own', async () => {
   // Over the very report data: any enclave can ask for that. What it shows is another platform's.
-  for (const change of [{ mrEnclave: fill(0xee) }, { configId: concat(fill(0xd2), fill(0)) }]) {
+  for (const change of [
+    { mrEnclave: fill(0xee) },
+    { mrSigner: fill(0xee) },
+    { configId: concat(fill(0xd2), fill(0)) },
+    { isvProdId: 9 },
+    { isvSvn: 9 },
+    { flags: flags | FLAGS.DEBUG },
+  ]) {
     const { quote } = quoting({ ...INIT, ...change })
     const init = form({ ...quoting(INIT), quote })
     await refusedFor({ init }, 'made for us is of another enclave')
@@ -256,6 +263,33 @@ test('an enclave whose clock is behind learns from what the root signed, and onl
   // And a clock that is ahead of all that was signed stays where it is.
   const late = Date.UTC(2099, 0, 1)
   await refusedFor({ init: form(quoting(INIT), BASE.collateral, late) }, '_EXPIRED')
+})
+
+test('a time once learned stays: an older set is not taken after a newer one', async () => {
+  const newer = forge((p) => {
+    const [from, until] = [Date.UTC(2026, 5, 1), Date.UTC(2026, 6, 1)]
+    for (const list of [p.rootCrl, p.pckCrl]) [list.thisUpdate, list.nextUpdate] = [from, until]
+    for (const document of [p.tcbInfo, p.qeIdentity]) {
+      document.issueDate = '2026-06-01T00:00:00Z'
+      document.nextUpdate = '2026-07-01T00:00:00Z'
+    }
+  }).collateral
+  assert.ok(ANCHOR)
+  let shown = BASE.collateral
+  const tee = quoting(INIT)
+  const init = quoteForm({
+    ...{ tee, anchor: ANCHOR, minTcbEvaluationDataNumber: 17 },
+    collateral: async () => shown,
+    now: () => Date.UTC(2020, 0, 1),
+  })
+  const self = await init.self()
+  const [data, none] = [fill(1, 64), new Uint8Array(0)]
+  const check = async () => init.check(self, await tee.quote(data), none, data)
+  await check()
+  shown = newer
+  await check()
+  shown = BASE.collateral
+  await assert.rejects(check, { code: 'HANDOVER_REFUSED' })
 })
 
 test('peers are judged as in form 1', async () => {

@@ -34,16 +34,18 @@ const NOTHING = /* @__PURE__ */ new Uint8Array(0)
  * key made them: two genuine machines are still two machines.
  */
 export function quoteForm(options: QuoteFormOptions): EvidenceForm {
+  let latest = Number.NEGATIVE_INFINITY
   const judge = async (quote: Uint8Array, reportData: Uint8Array): Promise<Evidence> => {
     const { minTcbEvaluationDataNumber } = options
     const anchors = [options.anchor]
     const collateral = await options.collateral()
-    const now = Math.max(options.now(), signedTime(quote, collateral, anchors))
+    // Kept: whoever was shown a newer set is not to be asked again with an older one.
+    latest = Math.max(latest, options.now(), signedTime(quote, collateral, anchors))
     const result = verifyQuote({
       quote,
       collateral,
       anchors,
-      now: new Date(now),
+      now: new Date(latest),
       // Whether a debug peer is accepted is for the pin to say, as in form 1.
       policy: { allowDebug: true, reportData, minTcbEvaluationDataNumber },
     })
