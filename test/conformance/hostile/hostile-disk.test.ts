@@ -80,12 +80,13 @@ describe('a disk that answers as it likes, under load', { skip: skip ?? false },
     await startDisk()
     for (const [mode, outcome, answers] of MODES) {
       const sealed = await underLoad('sealed', mode)
-      const twin = await underLoad('twin', mode)
-      rows.push({ name: `disk: ${mode}`, sealed, twin })
+      // Where no answer lies there is nothing for the twin to show.
+      const twin = answers === 'lies' ? await underLoad('twin', mode) : undefined
+      rows.push({ name: `disk: ${mode}`, sealed, ...(twin === undefined ? {} : { twin }) })
       assert.equal(sealed.wrong, 0, `${mode}: ${sealed.samples.join('; ')}`)
       if (outcome === 'right') assert.equal(sealed.refused, 0, mode)
       else assert.deepEqual(Object.keys(sealed.errors), ['EIO'], mode)
-      if (answers === 'lies') assert.ok(twin.wrong > 0, `${mode}: the detector sees nothing`)
+      assert.ok(twin === undefined || twin.wrong > 0, `${mode}: the detector sees nothing`)
     }
   })
 
