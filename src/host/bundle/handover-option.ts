@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { parseTrustAnchor } from '#lib/attest'
 import { toBase64 } from '#lib/bytes'
 import type { CommandInput } from '#lib/command'
@@ -11,7 +11,7 @@ const MAX_ROOT = 16_384
 /**
  * Reads `--handover`, `--trust-anchor` and `--min-tcb-evaluation` of `bundle build`; undefined stands for
  * local reports. With quotes both of the others must be said: a constant of an enclave is nothing to
- * guess. Throws CodedError USAGE, AttestError TRUST_ANCHOR_FORMAT.
+ * guess. Throws CodedError USAGE and INPUT_UNREADABLE, AttestError TRUST_ANCHOR_FORMAT.
  */
 export function readHandover(input: Pick<CommandInput, 'text'>): QuoteHandover | undefined {
   const form = input.text('handover') ?? 'report'
@@ -33,13 +33,25 @@ export function readHandover(input: Pick<CommandInput, 'text'>): QuoteHandover |
   }
 }
 
+/** No more of it than a root can have, and no wait for the writer of a pipe. */
 function readRoot(file: string): Uint8Array {
+  const bytes = new Uint8Array(MAX_ROOT + 1)
+  let length = 0
   try {
-    const bytes = readFileSync(file)
-    if (bytes.length <= MAX_ROOT) return new Uint8Array(bytes)
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      for (let got = -1; got !== 0; length += got) {
+        got = readSync(fd, bytes, length, bytes.length - length, null)
+      }
+    } finally {
+      closeSync(fd)
+    }
   } catch (cause) {
-    throw new CodedError('USAGE', `reading --trust-anchor ${file} failed`, { cause })
+    const reason = (cause as NodeJS.ErrnoException).code ?? 'it failed'
+    const message = `reading --trust-anchor ${file}: ${reason}`
+    throw new CodedError('INPUT_UNREADABLE', message, { cause })
   }
+  if (length <= MAX_ROOT) return bytes.subarray(0, length)
   throw usage(`--trust-anchor ${file} is no root certificate`)
 }
 

@@ -11,7 +11,12 @@ export type LayerCommandCode =
   | 'SEALED_STATE'
 
 /** A command about a sealed layer cannot do what it was asked. */
-export class LayerCommandError extends CodedError<LayerCommandCode> {}
+export class LayerCommandError extends CodedError<LayerCommandCode> {
+  /** A key that is none is unreadable input: 1 would be the verdict "no" of `layer verify`. */
+  get exitCode(): number | undefined {
+    return this.code === 'LAYER_KEY_INVALID' ? 2 : undefined
+  }
+}
 
 /** What an owner does about a sealed file that is not genuine; the table's words are for a node. */
 export const NOT_GENUINE =

@@ -338,6 +338,23 @@ test('a fifo in place of a file is refused, not waited for', { timeout: 20_000 }
   await rm(at('fifo'))
 })
 
+test('a key that is none is bad input and no verdict', async () => {
+  await writeFile(at('junk.key'), 'junk')
+  const input = line([at('sealed')], { key: at('junk.key') })
+  await assert.rejects(verifyCommand(open, input), { code: 'LAYER_KEY_INVALID', exitCode: 2 })
+})
+
+test('nobody is told to delete a file that is no sealed layer', async () => {
+  await writeFile(at('photo'), new Uint8Array(8192).fill(7))
+  await writeFile(at('note'), 'short')
+  for (const name of ['photo', 'note']) {
+    const refusal = { code: 'SEALED_FORMAT', next: /^do not use this file/ }
+    await assert.rejects(inspectCommand(line([at(name)])), refusal)
+    await assert.rejects(cat(name, 'big', 'sealed.key'), refusal)
+    assert.equal((await verify(name, 'sealed.key')).code, 'SEALED_FORMAT')
+  }
+})
+
 test('parseLayerKey() takes what encodeLayerKey() writes, and 32 raw bytes', () => {
   const key = Uint8Array.from({ length: 32 }, (_, i) => i)
   const root = sealedRoot(new Uint8Array(72), new Uint8Array(16))

@@ -10,7 +10,7 @@ import {
   sealedLayout,
   sealedRoot,
 } from '#lib/sealed'
-import { LayerCommandError } from './layer-command-error.ts'
+import { LayerCommandError, NOT_GENUINE } from './layer-command-error.ts'
 
 /** A sealed file, open; its header and tag table were read once and are what everything is judged by. */
 export interface SealedFile extends AsyncDisposable {
@@ -94,7 +94,9 @@ function parse(block: Uint8Array): SealedHeader {
   try {
     return parseHeaderBlock(block)
   } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause
-    throw new SealedError('SEALED_FORMAT', `reading a sealed layer: ${cause.message}`, { cause })
+    if (!(cause instanceof FormatError || cause instanceof SealedError)) throw cause
+    const message =
+      cause instanceof SealedError ? cause.message : `reading a sealed layer: ${cause.message}`
+    throw new LayerCommandError('SEALED_FORMAT', message, { next: NOT_GENUINE, cause })
   }
 }

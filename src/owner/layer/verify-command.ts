@@ -2,14 +2,7 @@ import { equalSecret } from '#lib/bytes'
 import type { CommandContext, CommandInput, Outcome, Progress } from '#lib/command'
 import { claimedLength } from '#lib/erofs'
 import { isCoded } from '#lib/errors'
-import {
-  CHUNK_SIZE,
-  chunkLength,
-  chunkOffset,
-  createChunkOpener,
-  SealedError,
-  TAG_LENGTH,
-} from '#lib/sealed'
+import { CHUNK_SIZE, chunkLength, chunkOffset, createChunkOpener, TAG_LENGTH } from '#lib/sealed'
 import { NOT_GENUINE } from './layer-command-error.ts'
 import { type LayerKey, readLayerKey } from './layer-key.ts'
 import { openSealedFile, readAt, type SealedFile, wrongLength } from './sealed-file.ts'
@@ -69,7 +62,7 @@ async function judge(
   try {
     opened = await openSealedFile(path)
   } catch (error) {
-    if (!(error instanceof SealedError)) throw error
+    if (!isCoded(error) || error.code !== 'SEALED_FORMAT') throw error
     const none = { chunks: 0, checkedChunks: 0, badChunks: [], badChunkCount: 0, rootPinned }
     return { ok: false, ...none, ...finding(error), next: NOT_GENUINE }
   }
