@@ -28,6 +28,7 @@ export class Workspace {
   #ground: Promise<Ground> | undefined
   #disk: Promise<Scratch> | undefined
   #memory: Scratch | undefined
+  #opened = false
   #closing: Promise<void> | undefined
 
   constructor(options: WorkspaceOptions) {
@@ -36,10 +37,11 @@ export class Workspace {
 
   /**
    * Begins to prepare an encrypted scratch of `size` bytes. The host says this, so it is a guess and no
-   * more: `open` decides, and says what went wrong. Throws InitError `INIT_STATE` at the second call.
+   * more: `open` decides, and says what went wrong. Throws InitError `INIT_STATE` at the second call, and
+   * once `open` was called: a request that comes right behind that of the start changes nothing.
    */
   prepare(size: number): void {
-    if (this.#ground !== undefined || this.#closing !== undefined) {
+    if (this.#ground !== undefined || this.#opened || this.#closing !== undefined) {
       throw new InitError('INIT_STATE', 'preparing the scratch: not expected now')
     }
     if (!(Number.isSafeInteger(size) && size >= MIN_SCRATCH && size <= MAX_SCRATCH)) {
@@ -53,6 +55,7 @@ export class Workspace {
    * of another size was prepared.
    */
   async open(policy: ScratchPolicy): Promise<Place> {
+    this.#opened = true
     if (policy.kind === 'disk') {
       if (this.#ground === undefined) this.#begin(policy.size)
       else if (this.#size !== policy.size) {
