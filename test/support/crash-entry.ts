@@ -18,7 +18,7 @@ async function main(base: string, file: string): Promise<void> {
   const scratch = mountMemoryScratch(ground, { kind: 'tmpfs', size: 65_536 })
   const fd = openSync(file, 'r')
   const header = {
-    imageLength: 16_384,
+    imageLength: 4096,
     chunkCount: 1,
     fileId: new Uint8Array(16),
     layerId: new Uint8Array(32),

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { sealRecord } from '#lib/cache'
-import { cachedLayerFile, encodeHeader, headerBlock, sealedLayout } from '#lib/sealed'
+import { CHUNK_SIZE, cachedLayerFile, encodeHeader, headerBlock, sealedLayout } from '#lib/sealed'
 import { tryLockOpenFile } from '#platform/lock'
 import { LayerStore } from './layer-store.ts'
 
@@ -30,7 +30,7 @@ class Root implements Disposable {
   /** Adds layer `n` (0 to 255) of `length` bytes and gives the name of its record, or none. */
   add(n: number, length: number, options: { age?: number; record?: boolean } = {}): string {
     const { age = 0, record = true } = options
-    const shape = { imageLength: length, chunkCount: Math.ceil(length / 16_384) }
+    const shape = { imageLength: length, chunkCount: Math.ceil(length / CHUNK_SIZE) }
     const fileId = new Uint8Array(16).fill(n)
     const layerId = new Uint8Array(32).fill(n + 1)
     const header = encodeHeader({ ...shape, fileId, layerId })

@@ -14,7 +14,7 @@ def record(name, media_type, scope, opts, flags, file_id, nonce):
     blob, diff = 'sha256:' + '11' * 32, 'sha256:' + '22' * 32
     lid = hashlib.sha256(e(b'ecc/lid/1') + e(blob.encode()) + e(media_type.encode()) + e(diff.encode())
                          + struct.pack('>I', 1) + e(scope)).digest()
-    h = (b'ECCSEAL\0' + struct.pack('>HBBQI', 1, 1, 14, 20000, 2) + file_id + lid)
+    h = (b'ECCSEAL\0' + struct.pack('>HBBQI', 1, 1, 12, 20000, 5) + file_id + lid)
     k1 = hkdf(SK, b'', e(b'ecc/cache/1') + lid)
     wk = hkdf(opts, k1, e(b'ecc/wrap/1') + lid)
     key, root = seq(0x80, 32), seq(0xa0, 32)
