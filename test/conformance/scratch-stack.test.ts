@@ -241,6 +241,19 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
     }
   })
 
+  test('what the node masks of new files is masked in no container', async () => {
+    const before = process.umask(0o077)
+    try {
+      const script = 'cat /etc/hosts /etc/resolv.conf; ls -d /vol/new && cd /vol/new && ls /data'
+      const config = shell(script, { user: '1000:1000', volumes: ['/vol/new'] })
+      const result = await run(config)
+      assert.equal(result.exitCode, 0, JSON.stringify(result))
+      assert.match(result.output, /localhost\nnameserver 192\.0\.2\.1\n\/vol\/new\nfrom-image\n/)
+    } finally {
+      process.umask(before)
+    }
+  })
+
   test('volumes are on the scratch, with what the image has there, and need no memory', async () => {
     const script =
       'cat /data/from-image; echo x > /data/new; echo y > /fresh/er/new; cat /data/new /fresh/er/new; ' +

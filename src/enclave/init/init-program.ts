@@ -26,6 +26,8 @@ function enter(chrooted: boolean): void {
   enterPrivateMounts()
   if (chrooted) becomeOwnRoot('/run')
   forbidDumps()
+  // That of whoever started the node's command would close `/`, hosts and volumes to the image's users.
+  process.umask(0o022)
   closeInherited(DEVICE)
   keepFromChildren(CONTROL)
   becomeSubreaper()
