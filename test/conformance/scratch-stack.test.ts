@@ -29,6 +29,7 @@ import {
   type TestInit,
   testFolder,
 } from '../support/init-harness.ts'
+import { children } from '../support/pod-processes.ts'
 import { eventually, findTraces, NO_TRACES } from '../support/traces.ts'
 
 function missing(): string | undefined {
@@ -239,6 +240,25 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
     } finally {
       execFileSync('umount', [none])
     }
+  })
+
+  test('a keeper that is killed is replaced, whatever init does then', async () => {
+    await withInit(shell('echo ready; sleep 60'), async (init) => {
+      await init.client.start({})
+      await eventually(() => init.output().includes('ready'))
+      const keepers = (): readonly number[] =>
+        children(init.pid).filter((pid) => {
+          // What runs beside it may end while it is looked at.
+          const status = spawnSync('cat', [`/proc/${pid}/stat`], { encoding: 'utf8' }).stdout
+          return /^\d+ \(cat\) [^Z]/.test(status)
+        })
+      const [first = 0, ...others] = keepers()
+      assert.deepEqual(others, [])
+      process.kill(first, 'SIGKILL')
+      await eventually(() => keepers().length === 1 && !keepers().includes(first))
+      await init.client.shutdown({})
+      assert.equal(await init.exited, 0)
+    })
   })
 
   test('what the node masks of new files is masked in no container', async () => {

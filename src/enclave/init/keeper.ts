@@ -20,28 +20,41 @@ const keepers = new Set<number>()
  * asks the FUSE descriptors of the very process that cannot answer any more: it would wait for itself for
  * ever, and every sync(2) of the machine with it. With the keeper the descriptors of init close first, so
  * that the connection ends; then the keeper's input ends, and it takes the mounts down, with errors at once.
- * Throws Error if it cannot be started.
+ * One that is killed is replaced at once; without the descriptor, which is needed until something is mounted
+ * from the device and not later. Throws Error if it cannot be started.
  */
 export function startKeeper(program: string, fd: number): Keeper {
-  let child: ReturnType<typeof spawn>
+  const ended = Promise.withResolvers<void>()
+  let ending = false
+  const start = (...held: readonly number[]): ReturnType<typeof spawn> => {
+    const child = spawn(program, {
+      stdio: ['pipe', 'ignore', 'ignore', ...held],
+      env: {},
+      cwd: '/',
+    })
+    const { pid, stdin } = child
+    if (pid !== undefined) keepers.add(pid)
+    stdin?.on('error', () => {})
+    child.once('error', () => ended.resolve())
+    child.once('exit', (_code, signal) => {
+      if (pid !== undefined) keepers.delete(pid)
+      if (ending || signal === null) ended.resolve()
+      else current = start()
+    })
+    return child
+  }
+  let current: ReturnType<typeof spawn>
   try {
-    child = spawn(program, { stdio: ['pipe', 'ignore', 'ignore', fd], env: {}, cwd: '/' })
+    current = start(fd)
   } finally {
     closeSync(fd)
   }
-  const { pid, stdin } = child
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve())
-    child.once('error', () => resolve())
-  })
-  stdin?.on('error', () => {})
-  if (pid === undefined) throw new Error(`${program} cannot be started`)
-  keepers.add(pid)
+  if (current.pid === undefined) throw new Error(`${program} cannot be started`)
   return {
     async end() {
-      stdin?.end()
-      await ended
-      keepers.delete(pid)
+      ending = true
+      current.stdin?.end()
+      await ended.promise
     },
   }
 }
