@@ -94,6 +94,20 @@ test('a process that runs on keeps its certificates, and its collateral serves t
   assert.equal((await judge(old, root, clock.now)).code, undefined)
 })
 
+test('a machine that was revoked stays so when it gets new certificates, expired collateral or not', async () => {
+  const { clock, boot } = machine()
+  const old = await boot()
+  const root = old.exportRoot()
+  // Of rehearsed expiry nothing is renewed for its age.
+  clock.now = BORN + 6.4 * YEAR - 1
+  const { number } = (await old.rehearse({ pck: 'revoked', collateral: 'tcb-info-expired' }))
+    .collateral
+  clock.now += YEAR / 100
+  const renewed = await boot()
+  assert.equal((await judge(renewed, root, clock.now)).code, 'PCK_REVOKED')
+  assert.equal((await renewed.show()).collateral.number, number + 1)
+})
+
 test('of several processes that start at once all get the same new certificates', async () => {
   const { directory, clock, boot } = machine()
   await boot()

@@ -234,6 +234,25 @@ test('rehearsed expiry is not renewed away', async () => {
   assert.equal(Date.parse(current.collateral.validUntil) > now, true)
 })
 
+test('one part that has expired is the end of the whole issue, as it is shown', async () => {
+  const now = Date.UTC(2026, 5, 1)
+  const platform = await openPlatform(fresh(), { now: () => now })
+  for (const part of ['crl', 'tcb-info', 'qe-identity'] as const) {
+    const { collateral } = await platform.rehearse({ collateral: `${part}-expired` })
+    assert.equal(Date.parse(collateral.validUntil) < now, true, part)
+  }
+})
+
+test('a recovery of the quoting enclave raises the evaluation number as one of the platform does', async () => {
+  const platform = await openPlatform(fresh())
+  const { tcbEvaluationDataNumber: first } = (await platform.show()).collateral
+  const numberAfter = async (change: Parameters<SimPlatform['rehearse']>[0]): Promise<number> =>
+    (await platform.rehearse(change)).collateral.tcbEvaluationDataNumber
+  assert.equal(await numberAfter({ qe: 'out-of-date' }), first + 1)
+  assert.equal(await numberAfter({ pckCa: 'revoked' }), first + 1)
+  assert.equal(await numberAfter({ qe: 'up-to-date' }), first + 2)
+})
+
 test('show() and the collateral hold no secret of the platform', async () => {
   const directory = fresh()
   const platform = await openPlatform(directory)
