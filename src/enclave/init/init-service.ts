@@ -75,9 +75,9 @@ export function createInitService(options: InitServiceOptions): InitService {
   }
 
   let container: Container | undefined
+  let initiator: Initiator | undefined
 
-  async function start(initiator: Initiator): Promise<readonly [State, { pid: number }]> {
-    const { result } = initiator
+  async function start({ result }: Initiator): Promise<readonly [State, { pid: number }]> {
     if (result === undefined) throw outOfOrder('start')
     try {
       const config = parseLaunchConfig(result.config)
@@ -106,6 +106,8 @@ export function createInitService(options: InitServiceOptions): InitService {
     state = DOWN
     ending.abort()
     await work
+    // Handed over, but never started.
+    if (container === undefined) initiator?.close()
     await container?.close()
     await workspace.close()
   }
@@ -137,7 +139,7 @@ export function createInitService(options: InitServiceOptions): InitService {
       const { form, peer } = state
       return step(async () => {
         if (launchId.length !== 32) throw outOfOrder('begin')
-        const initiator = createInitiator({ form, launchId, peer })
+        initiator = createInitiator({ form, launchId, peer })
         return [{ at: 'handover', initiator }, { message: await initiator.begin() }]
       })
     },
@@ -148,8 +150,8 @@ export function createInitService(options: InitServiceOptions): InitService {
     },
     async start() {
       if (state.at !== 'handover') throw outOfOrder('start')
-      const { initiator } = state
-      return step(() => start(initiator))
+      const current = state
+      return step(() => start(current.initiator))
     },
     async wait() {
       if (container === undefined) throw outOfOrder('wait')

@@ -436,3 +436,33 @@ test('a launch whose time ends while a message of it is judged is not served', a
   await assert.rejects(responder.handle(m3), { code: 'HANDOVER_EXPIRED' })
   assert.equal(responder.state(second), 'EXPIRED')
 })
+
+test('an init that is closed, or asked for more, keeps no key of what it was given', async () => {
+  for (const end of ['close', 'again'] as const) {
+    let m4: Uint8Array = fill(0)
+    const { init, error } = await run({}, (n, m) => {
+      if (n === 4) m4 = new Uint8Array(m)
+      return m
+    })
+    assert.equal(error, undefined)
+    const keys = init.result?.layers.map(({ key }) => key)
+    assert.deepEqual(keys, [fill(1)])
+    if (end === 'close') init.close()
+    else await assert.rejects(init.handle(m4), { code: 'HANDOVER_STATE' })
+    assert.deepEqual(keys, [fill(0)])
+    await assert.rejects(init.begin(), { code: 'HANDOVER_STATE' })
+  }
+})
+
+test('an init that failed or was closed while it judged a message does not go on', async () => {
+  for (const end of ['close', 'again'] as const) {
+    const { responder, initiator } = setup()
+    const init = initiator(responder.offer(launch()))
+    const m2 = await responder.handle(await init.begin())
+    const first = init.handle(m2)
+    if (end === 'close') init.close()
+    else await assert.rejects(init.handle(m2), { code: 'HANDOVER_STATE' })
+    await assert.rejects(first, { code: 'HANDOVER_STATE' })
+    await assert.rejects(init.handle(m2), { code: 'HANDOVER_STATE' })
+  }
+})

@@ -13,7 +13,7 @@ import {
   parseOffer,
   SESSION_LENGTH,
 } from './message.ts'
-import { type HandoverPayload, parsePayload } from './payload.ts'
+import { type HandoverPayload, parsePayload, wipePayload } from './payload.ts'
 import { type AgentPin, checkAgent, checkEvidence, checkSamePlatform } from './peer.ts'
 import {
   agentReportData,
@@ -58,6 +58,8 @@ export interface Initiator {
   handle(message: Uint8Array): Promise<Uint8Array>
   /** Keys and configuration, once M4 was opened. */
   readonly result: HandoverResult | undefined
+  /** Overwrites the keys that it holds, in `result` too: for a handover whose container is not started. */
+  close(): void
 }
 
 interface AfterHello {
@@ -97,6 +99,13 @@ class InitiatorMachine implements Initiator {
     return this.#result
   }
 
+  close(): void {
+    const state = this.#state
+    if (state.at === 'offer') wipeOffer(state)
+    if (this.#result !== undefined) wipePayload(this.#result)
+    this.#state = { at: 'failed' }
+  }
+
   async begin(): Promise<Uint8Array> {
     if (this.#state.at !== 'new') throw outOfOrder()
     return this.#step(async () => {
@@ -109,7 +118,7 @@ class InitiatorMachine implements Initiator {
       const { publicKey } = pair
       const hello = { launchId, nonce, publicKey, targetInfo: self.targetInfo }
       const m1 = encodeHello(form.code, hello)
-      this.#state = { at: 'hello', self, pair, t1: transcript1(m1) }
+      this.#advance({ at: 'hello', self, pair, t1: transcript1(m1) })
       return encodeMessage({ type: 1, m1 })
     })
   }
@@ -147,7 +156,7 @@ class InitiatorMachine implements Initiator {
     const receive = directionKey(prk, 'A>I', t3)
     const send = directionKey(prk, 'I>A', t3)
     prk.fill(0)
-    this.#state = { at: 'offer', offer, session, t3, receive, send }
+    this.#advance({ at: 'offer', offer, session, t3, receive, send })
     return encodeMessage({ type: 3, session, evidence: own, proof })
   }
 
@@ -169,6 +178,16 @@ class InitiatorMachine implements Initiator {
     }
   }
 
+  /** The next state, unless this was closed or failed while the step waited. */
+  #advance(state: State): void {
+    if (this.#state.at === 'busy') {
+      this.#state = state
+      return
+    }
+    if (state.at === 'offer') wipeOffer(state)
+    throw outOfOrder()
+  }
+
   /** One message at a time; whatever goes wrong, this init can never be used again. */
   async #step(run: () => Promise<Uint8Array>): Promise<Uint8Array> {
     const before = this.#state
@@ -176,14 +195,16 @@ class InitiatorMachine implements Initiator {
     try {
       return await run()
     } catch (cause) {
-      if (before.at === 'offer') {
-        before.receive.fill(0)
-        before.send.fill(0)
-      }
-      this.#state = { at: 'failed' }
+      if (before.at === 'offer') wipeOffer(before)
+      this.close()
       throw cause instanceof HandoverError ? cause : refused('the message is not valid', cause)
     }
   }
+}
+
+function wipeOffer({ receive, send }: AfterOffer): void {
+  receive.fill(0)
+  send.fill(0)
 }
 
 function parse(bytes: Uint8Array): Message {
