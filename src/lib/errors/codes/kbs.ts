@@ -10,7 +10,7 @@ export const KBS_CODES = {
   },
   APPRAISE_REVOKED: {
     meaning: 'A certificate of the platform, or of who vouches for it, has been revoked.',
-    next: 'do not use this platform; ask its manufacturer why it was revoked',
+    next: 'see which by kbs explain: for TCB_SIGNER_REVOKED refresh the collateral; for others do not use this platform, and ask its manufacturer',
   },
   APPRAISE_ROOT_UNTRUSTED: {
     meaning: 'The evidence comes from a platform whose root the broker does not trust.',
