@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { scanForMarker } from '../support/plaintext-scanner.ts'
+import { descendants, podProcesses } from '../support/pod-processes.ts'
 import { until, World } from '../support/world.ts'
 
 const POLICY = 'kbs:///acme/launch-policy/default'
@@ -172,4 +175,43 @@ test('a scratch that is none is refused before anything starts', async () => {
     assert.equal(code, 2, stderr)
     assert.match(stderr, /\[USAGE\]$/m)
   }
+})
+
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Kills an init in the moment that it mounts its scratch, which it serves itself; true if it could not end. */
+async function killWhileMounting(init: number): Promise<boolean> {
+  const maker = (): number | undefined =>
+    descendants(init).find((pid) => statOf(pid).includes('(mke2fs)'))
+  await until(async () => maker() !== undefined, 'a filesystem to be made')
+  const pid = maker()
+  // The mount follows within a few milliseconds, and takes as many: nothing else may run in between.
+  while (pid !== undefined && /\(mke2fs\) [^Z]/.test(statOf(pid)));
+  const end = performance.now() + 20
+  while (performance.now() < end && !/\) D /.test(statOf(init)));
+  process.kill(init, 'SIGKILL')
+  await delay(50)
+  return / D /.test(statOf(init))
+}
+
+test('an init that is killed while it waits for its own scratch does not keep its command waiting', async (t) => {
+  let stuck = 0
+  for (let tries = 0; stuck < 2 && tries < 8; tries++) {
+    const command = world.start(['run', '--rm', '--scratch', 'disk:64m', writer])
+    const ended = once(command, 'close')
+    const init = (): number => podProcesses(command.pid ?? 0).init ?? 0
+    await until(async () => init() !== 0, 'an init')
+    if (await killWhileMounting(init())) stuck++
+    const late = delay(20_000, 'late', { ref: false })
+    const outcome = await Promise.race([ended, late])
+    command.kill('SIGKILL')
+    assert.deepEqual(outcome, [125, null])
+  }
+  t.diagnostic(`${stuck} inits waited for themselves`)
 })

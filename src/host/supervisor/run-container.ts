@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
 import { DEFAULT_SCRATCH } from '#lib/launch'
-import type { AgentClient, InitClient } from '#protocol/agent'
+import type { AgentClient } from '#protocol/agent'
 import { LayerStore } from '../cache/layer-store.ts'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
@@ -15,6 +15,7 @@ import { endInit, reportEnd, waitForEnd } from './enclave-end.ts'
 import { exitCodeOf } from './failure.ts'
 import { relayHandover } from './handover-relay.ts'
 import type { RunJob } from './job.ts'
+import { watchForKilled } from './killed-watch.ts'
 import type { LaunchedPod } from './launched-pod.ts'
 import { LogWriter } from './log-file.ts'
 import type { Enclave } from './pod.ts'
@@ -89,9 +90,6 @@ function withLayers(job: RunJob, work: (store: LayerStore) => void): void {
   }
 }
 
-/** How often a starting init is looked at. */
-const WATCH_MS = 250
-
 async function runToEnd(
   job: RunJob,
   store: ContainerStore,
@@ -117,6 +115,7 @@ async function runToEnd(
 
   step('enclaves')
   const { agent, init } = await cancellable(pod.enclaves, life.signal)
+  using _watch = watchForKilled(init.process)
   life.update({ agentPid: agent.process.pid, initPid: init.process.pid })
   const scratch = expectedScratch(job.request)
   // Made while the agent works. Init decides, and says at the start what went wrong.
@@ -130,7 +129,7 @@ async function runToEnd(
   step('handover')
   await cancellable(relayHandover(agent.calls, init.calls, launchId), life.signal)
   step('start')
-  const starting = cancellable(startProgram(init), life.signal)
+  const starting = cancellable(init.calls.start({}), life.signal)
   const { pid } = await starting.catch((error: unknown) => {
     if (isCoded(error)) forgetDamaged(job, prepared, error.code)
     throw error
@@ -177,16 +176,6 @@ function expectedScratch(request: Record<string, unknown>): bigint | undefined {
     size?: number
   }
   return kind === 'disk' ? BigInt(size) : undefined
-}
-
-// An init that is killed while it mounts what it serves cannot end, so its socket stays open.
-async function startProgram(init: Enclave<InitClient>): Promise<{ readonly pid: number }> {
-  const timer = setInterval(() => init.process.releaseIfKilled(), WATCH_MS)
-  try {
-    return await init.calls.start({})
-  } finally {
-    clearInterval(timer)
-  }
 }
 
 async function prepare(
