@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { GROUPS } from './groups.ts'
 import { nearest } from './nearest.ts'
 import { type Input, parseLine } from './program.ts'
 
@@ -71,6 +72,18 @@ test('--help shows the flags of a command and one example', async () => {
   const { text, exitCode } = parsed as Extract<typeof parsed, { kind: 'text' }>
   assert.equal(exitCode, 0)
   assert.match(text, /--cidfile[\s\S]*Example:\n {2}enclave-cc run/)
+})
+
+test('--help of every group, and of a group in a group, shows one example', async () => {
+  const groups = Object.keys(GROUPS).map((word) => [word])
+  for (const path of [...groups, ['kbs', 'resource'], ['kbs', 'policy']]) {
+    const parsed = await parseLine([...path, '--help'], {})
+    assert.equal(parsed.kind, 'text')
+    const { text } = parsed as Extract<typeof parsed, { kind: 'text' }>
+    const lines = text.split('\n').filter((line) => line === 'Example:')
+    assert.equal(lines.length, 1, path.join(' '))
+    assert.match(text, new RegExp(`\nExample:\n  (.* )?enclave-cc ${path.join(' ')}\\b`))
+  }
 })
 
 test('a command cannot ask for a flag that it does not declare', async () => {

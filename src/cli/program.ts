@@ -50,6 +50,7 @@ export async function parseLine(
       found = { command, input: inputOf(command, leaf.processedArgs, options) }
     })
   }
+  addGroupExamples(root, commands, word)
   if (word !== undefined) {
     const group = root.commands.find((c) => c.name() === word)
     group?.summary(GROUPS[word]?.summary ?? '')
@@ -123,6 +124,23 @@ function node(root: Commander, path: readonly string[]): Commander {
   let at = root
   for (const word of path) at = at.commands.find((c) => c.name() === word) ?? at.command(word)
   return at
+}
+
+/** The help of a group shows how its first command is used. */
+function addGroupExamples(
+  root: Commander,
+  commands: readonly Command[],
+  word: string | undefined,
+): void {
+  const shown = new Set(commands.map(({ path }) => path.join(' ')))
+  for (const { path, example } of commands.filter((c) => c.path[0] === word)) {
+    for (let length = 1; length < path.length; length++) {
+      const prefix = path.slice(0, length)
+      if (shown.has(prefix.join(' '))) continue
+      shown.add(prefix.join(' '))
+      node(root, prefix).addHelpText('after', `\nExample:\n  ${example}`)
+    }
+  }
 }
 
 function addOptions(

@@ -361,6 +361,8 @@ test('a program that is not in the image, and one that cannot be executed: 127 a
   const config = { Cmd: ['/etc/data'] }
   const data = await publish(world, { name: 'acme/data:1', config, files })
   refused(await world.cli(['run', '--rm', data]), 'CONTAINER_COMMAND_NOT_EXECUTABLE', 126)
+  // both images were accepted: their layers stay for the next start, until nobody wants them
+  await world.ok(['cache', 'gc', '--max-size', '0'])
 })
 
 test('a command line that is not understood', async () => {
