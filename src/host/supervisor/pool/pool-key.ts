@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { fromBase64 } from '#lib/bytes'
 import { DEVICE_FILE } from '../../launcher/sim/device-file.ts'
@@ -24,7 +25,7 @@ export interface PodInputs {
 // Ten bytes: enough to tell kinds of pods apart, short enough for the path of a socket.
 const DIGITS = 20
 const NAMESPACES = ['cgroup', 'ipc', 'net', 'pid', 'user', 'uts']
-const RIGHTS = /^(?:Groups|Cap\w+|NoNewPrivs|Seccomp):.*$/gm
+const RIGHTS = /^(?:[UG]id|Groups|Cap\w+|NoNewPrivs|Seccomp|(?:Cpus|Mems)_allowed_list):.*$/gm
 
 /**
  * Name of all pods that are alike: same bundle, init-data, platform, name resolution and program, and
@@ -54,6 +55,7 @@ export function poolKey(inputs: PodInputs): string | undefined {
     for (const name of ['cgroup', 'limits', 'oom_score_adj'])
       add(readFileSync(`/proc/self/${name}`))
     add((readFileSync('/proc/self/status', 'latin1').match(RIGHTS) ?? []).join('\n'))
+    add(String(getPriority()))
     return hash.digest('hex').slice(0, DIGITS)
   } catch {
     return undefined
