@@ -19,6 +19,7 @@ import {
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { HandoverLayer } from '#lib/handover'
 import type { LaunchConfig } from '#lib/launch'
 import { CHUNK_SIZE, chunkOffset, parseHeader } from '#lib/sealed'
@@ -197,6 +198,22 @@ describe('the walls of a container', { skip: skip ?? false }, () => {
         assert.equal(await init.exited, 0)
         // The watchdog would end it too, but only after 15 seconds and with a signal.
         assert.ok(performance.now() - before < 14_000)
+      },
+      { runc },
+    )
+  })
+
+  test('a start that failed and cannot be taken down ends all the same, and leaves nothing', async () => {
+    const runc = join(folder.path, 'stuck-runc')
+    writeFileSync(runc, '#!/bin/sh\ncase "$*" in *create*) exit 1;; esac; exec sleep 600\n')
+    chmodSync(runc, 0o755)
+    await withInit(
+      shell('exit 0'),
+      async (init) => {
+        const start = assert.rejects(init.client.start({}), { code: 'TTRPC_CLOSED' })
+        const late = delay(40_000, 'late', { ref: false })
+        assert.notEqual(await Promise.race([init.exited, late]), 'late')
+        await start
       },
       { runc },
     )

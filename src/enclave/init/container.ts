@@ -41,6 +41,8 @@ export interface ContainerOptions {
   readonly oomScoreAdj?: number
   /** Calls off a start that is under way. */
   readonly signal?: AbortSignal
+  /** Called when everything starts to be taken down, for a watchdog. */
+  readonly onClosing?: () => void
 }
 
 /** A container that runs or has run. */
@@ -69,6 +71,8 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
     await container.start()
     return container
   } catch (error) {
+    // Whoever asked for the start waits for its answer, and has no limit for it.
+    options.onClosing?.()
     await container.close()
     throw tampered(options.pool, error) ?? error
   }

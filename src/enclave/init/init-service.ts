@@ -24,8 +24,6 @@ export interface InitServiceOptions
   readonly tee: Tee
   /** Path of the program for a handover with quotes. */
   readonly quoteProgram: string
-  /** Called when everything starts to be taken down, for a watchdog. */
-  readonly onClosing?: () => void
 }
 
 /** The init enclave's calls, and its end. */
