@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  appendFileSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -149,6 +150,11 @@ test('a file that the host put in place of another is a miss, of whatever kind i
     'link to a copy': (path) => symlinkSync(`${path}.copy`, path),
     'link to itself': (path) => symlinkSync(path, path),
     empty: (path) => writeFileSync(path, ''),
+    'a byte longer': (path) => {
+      copyFileSync(`${path}.copy`, path)
+      appendFileSync(path, '0')
+    },
+    'a byte shorter': (path) => writeFileSync(path, readFileSync(`${path}.copy`).subarray(0, -1)),
     huge: (path) => execFileSync('truncate', ['-s', '8E', path], { stdio: 'ignore' }),
   }
   for (const [name, make] of Object.entries(kinds)) {
