@@ -43,11 +43,11 @@ export function closeLayers(files: readonly SealedFile[]): void {
 }
 
 /** The descriptor is free afterwards, even if the filesystem below it, which is the host's, answers with an error. */
-function closeAlways(fd: number): void {
+export function closeAlways(fd: number): void {
   try {
     closeSync(fd)
   } catch {
-    // close(2): the error is of a flush, which means nothing for what was only read
+    // close(2): the error is of a flush, which means nothing for what was only read, or is garbage now
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { closeSync, readSync, writeSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import {
   createScratchTable,
   NonceCounter,
@@ -10,6 +10,7 @@ import {
 } from '#lib/scratch'
 import { createOpensslScratchCipher } from '#platform/chunk-cipher'
 import { openUnnamed, punchHole } from '#platform/sparse-file'
+import { closeAlways } from './open-layers.ts'
 
 /** The encrypted scratch of one container: what every serving thread needs of it. */
 export interface ScratchShare {
@@ -35,10 +36,10 @@ export function createScratch(spool: string, size: number): ScratchShare {
   return { size, fd, key, table }
 }
 
-/** Wipes the key and closes the file, which is its end: it has no name. */
+/** Wipes the key and closes the file, which is its end: it has no name. Whatever the host's disk says to that. */
 export function destroyScratch(share: ScratchShare): void {
   share.key.fill(0)
-  closeSync(share.fd)
+  closeAlways(share.fd)
 }
 
 /** The scratch as serving thread number `worker`, from 1, works on it. */
