@@ -64,20 +64,25 @@ export class PoolKeeper {
 
   #lookIn(milliseconds: number): void {
     this.#timer = setTimeout(() => {
-      if (this.#tryFill()) this.#lookIn(LOOK_MS)
+      this.#tryFill()
+      this.#lookIn(LOOK_MS)
     }, milliseconds)
     this.#timer.unref()
   }
 
   // A container does not suffer from a pool that cannot be filled.
-  #tryFill(): boolean {
+  #tryFill(): void {
     try {
       this.#fill()
-      return true
     } catch (error) {
       process.stderr.write(`starting a spare: ${String(error)}\n`)
-      return false
+      this.#failed()
     }
+  }
+
+  #failed(): void {
+    this.#notBefore = performance.now() + this.#retryMs
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS)
   }
 
   #fill(): void {
@@ -102,9 +107,7 @@ export class PoolKeeper {
       initDataFile,
     }
     const { key, linger } = pool
-    startSpare(this.#host, lock, { kind: 'spare', ...inputs, id, key, linger }, () => {
-      this.#notBefore = performance.now() + this.#retryMs
-      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS)
-    })
+    const spare = { kind: 'spare', ...inputs, id, key, linger } as const
+    startSpare(this.#host, lock, spare, () => this.#failed())
   }
 }
