@@ -132,7 +132,7 @@ test('what layer commands refuse, they refuse with a code and an empty stdout', 
     [
       ['layer', 'cat', at('debian'), '/etc/issue', '--key', at('tree/etc/issue')],
       'LAYER_KEY_INVALID',
-      1,
+      2,
     ],
     [['layer', 'seal', at('debian'), at('x'), '--key-out', at('k')], 'TAR_CHECKSUM', 1],
     [['layer', 'seal', at('none'), at('x'), '--key-out', at('k')], 'INPUT_UNREADABLE', 2],
