@@ -88,7 +88,15 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
 
   /** Runs the container to its end and returns what it said. */
   async function run(config: LaunchConfig, use?: readonly HandoverLayer[]) {
-    let result = { exitCode: -1, signal: 0, code: '', message: '', output: '', errors: '' }
+    let result = {
+      exitCode: -1,
+      signal: 0,
+      code: '',
+      message: '',
+      damaged: '',
+      output: '',
+      errors: '',
+    }
     await withInit(
       config,
       async (init) => {
@@ -148,6 +156,7 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
         signal: 9,
         code: '',
         message: '',
+        damaged: '',
       })
     })
   })
@@ -294,6 +303,7 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
       const result = await run(shell(`echo ready; ${script}`))
       assert.equal(result.code, 'ROOTFS_TAMPERED')
       assert.equal(result.exitCode, 137)
+      assert.equal(result.damaged, 'layer-0.sealed')
       assert.match(result.message, new RegExp(`l0, chunk ${chunk} `))
     })
   })
@@ -317,7 +327,8 @@ describe('the root filesystem stack', { skip: skip ?? false }, () => {
     ]
     for (const [what, offset, code] of cases) {
       await changed(spool, file, offset, async () => {
-        assert.equal((await refusal(shell('exit 0'))).code, code, what)
+        const { code: found, details } = await refusal(shell('exit 0'))
+        assert.deepEqual([found, details?.damaged], [code, file], what)
       })
     }
     const original = readFileSync(path)

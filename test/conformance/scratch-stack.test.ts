@@ -94,7 +94,15 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
   }
 
   async function run(config: LaunchConfig) {
-    let result = { exitCode: -1, signal: 0, code: '', message: '', output: '', errors: '' }
+    let result = {
+      exitCode: -1,
+      signal: 0,
+      code: '',
+      message: '',
+      damaged: '',
+      output: '',
+      errors: '',
+    }
     await withInit(config, async (init) => {
       await init.client.start({})
       const exit = await init.client.wait({})
@@ -172,6 +180,7 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
         await init.client.kill({ signal: constants.signals.SIGUSR2, all: false })
         const end = await init.client.wait({})
         assert.equal(end.code, 'ROOTFS_TAMPERED')
+        assert.equal(end.damaged, 'scratch')
         assert.match(end.message, /scratch, chunk \d+ is not genuine/)
         const sums = init.output().match(/[0-9a-f]{32}/g) ?? []
         assert.ok(sums.length >= 1)

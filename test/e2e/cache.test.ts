@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { type CountingProxy, countingProxy } from '../support/counting-proxy.ts'
 import { flipByte } from '../support/files.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { asked, auditLength, refused } from '../support/refused.ts'
-import { type CliResult, World } from '../support/world.ts'
+import { type CliResult, until, World } from '../support/world.ts'
 
 const KEK = 'kbs:///acme/image-kek/test'
 const CONFIG = { Entrypoint: ['sh', '-c', 'cat /opt/words | wc -c; echo done'] }
@@ -228,13 +237,63 @@ test('what the host did to the cache is a miss, and the container runs', async (
   }
 })
 
-test('flipped content of a kept layer ends the container, and is not offered again', async () => {
+test('flipped content of a kept layer ends the container, and that layer alone is not offered again', async () => {
   await runs(encrypted)
-  for (const file of kept('.sealed')) flipByte(file, 4096 + 100)
-  const result = await world.cli(['run', '--rm', encrypted])
-  assert.match(result.stderr, /ROOTFS_TAMPERED/)
-  assert.equal(result.code, 125)
-  proxy.take()
-  await runs(encrypted)
-  assert.equal(await layersFetched(encrypted), 2)
+  const records = kept('.record')
+  for (const file of kept('.sealed')) {
+    flipByte(file, 4096 + 100)
+    const result = await world.cli(['run', '--rm', encrypted])
+    assert.match(result.stderr, /ROOTFS_TAMPERED/)
+    assert.equal(result.code, 125)
+    assert.equal(kept('.record').length, records.length - 1)
+    proxy.take()
+    await runs(encrypted)
+    assert.equal(await layersFetched(encrypted), 1)
+  }
 })
+
+test('a damaged scratch ends the container, and its layers are offered again', async () => {
+  const script = [
+    'yes word | dd bs=4096 count=256 iflag=fullblock of=/x 2>/dev/null; sync; echo written',
+    'trap "md5sum /x; echo read" USR1; while :; do sleep 0.1; done',
+  ]
+  const config = { Entrypoint: ['sh', '-c', script.join('; ')] }
+  const files = { '/opt/words': WORDS }
+  const writer = await publish(world, { name: 'acme/writer:1', config, files })
+  const start = async (): Promise<string> => {
+    await world.ok(['run', '-d', '--name', 'writer', writer])
+    const logged = async (): Promise<string> => (await world.ok(['logs', 'writer'])).stdout
+    await until(async () => (await logged()).includes('written'), 'the program to write')
+    const [found] = (await world.ok(['inspect', 'writer'])).json<{ init: { pid: number } }[]>()
+    return scratchFile(found?.init.pid ?? 0)
+  }
+  const file = await start()
+  const records = kept('.record')
+  assert.equal(records.length, 2)
+  try {
+    const { blocks } = statSync(file)
+    assert.ok(blocks > 0)
+    truncateSync(file, 0)
+    writeFileSync('/proc/sys/vm/drop_caches', '3')
+    await world.ok(['kill', '-s', 'USR1', 'writer'])
+    assert.equal((await world.cli(['wait', 'writer'])).stdout.trim(), '137')
+    const [ended] = (await world.ok(['inspect', 'writer'])).json<Record<string, unknown>[]>()
+    assert.equal(ended?.code, 'ROOTFS_TAMPERED')
+    assert.match(String(ended?.message), /scratch, chunk/)
+  } finally {
+    await world.ok(['rm', '-f', 'writer'])
+  }
+  assert.deepEqual(kept('.record'), records)
+  proxy.take()
+  await start()
+  await world.ok(['rm', '-f', 'writer'])
+  assert.equal(await layersFetched(writer), 0)
+})
+
+/** Path of the nameless file of ciphertext that an init holds. */
+function scratchFile(pid: number): string {
+  const fds = `/proc/${pid}/fd`
+  const fd = readdirSync(fds).find((name) => readlinkSync(`${fds}/${name}`).includes('/spool/#'))
+  assert.ok(fd, 'init holds its scratch')
+  return `${fds}/${fd}`
+}

@@ -10,7 +10,8 @@ import { killAllButKeepers } from './keeper.ts'
 import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
-import type { ServePool, ServeTrouble } from './serve-pool.ts'
+import type { ServePool } from './serve-pool.ts'
+import { damagedBy, tampered, tamperedMessage, troubleError } from './tampering.ts'
 import { placeVolumes } from './volume-places.ts'
 import type { Place, Workspace } from './workspace.ts'
 
@@ -20,6 +21,8 @@ export interface ContainerExit extends ExitStatus {
   readonly reason: '' | 'ROOTFS_TAMPERED' | 'INTERNAL'
   /** One sentence for the log, or `''`. */
   readonly message: string
+  /** Of `ROOTFS_TAMPERED`: the sealed file that was damaged, or `scratch`; else `''`. */
+  readonly damaged: string
 }
 
 /** What `startContainer` needs. */
@@ -74,7 +77,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
     // Whoever asked for the start waits for its answer, and has no limit for it.
     options.onClosing?.()
     await container.close()
-    throw tampered(options.pool, error) ?? error
+    throw tampered(options.pool, options.layers, error) ?? error
   }
 }
 
@@ -87,25 +90,6 @@ function accountsIn(rootfs: string, path: string): Uint8Array | undefined {
     const found = `/${path} of the image cannot be read (${code})`
     throw new InitError('LAUNCH_USER_UNKNOWN', `resolving the user: ${found}`, { cause })
   }
-}
-
-/** The error of a start that failed because a chunk was not genuine, whichever step met it first. */
-function tampered(pool: ServePool, cause: unknown): InitError | undefined {
-  const { trouble } = pool
-  if (trouble?.kind !== 'tampered') return undefined
-  return new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble), { cause })
-}
-
-function troubleError(trouble: ServeTrouble): InitError {
-  return trouble.kind === 'tampered'
-    ? new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble))
-    : new InitError('ROOTFS_MOUNT_FAILED', 'serving the root filesystem failed', {
-        cause: trouble.cause,
-      })
-}
-
-function tamperedMessage({ file, chunk }: { file: string; chunk: number }): string {
-  return `reading the root filesystem: ${file}, chunk ${chunk} is not genuine`
 }
 
 class RunningContainer implements Container {
@@ -124,7 +108,7 @@ class RunningContainer implements Container {
   }
 
   async start(): Promise<void> {
-    const { pool, reaper, workspace, config } = this.#options
+    const { pool, reaper, workspace, config, layers } = this.#options
     pool.onTrouble(() => this.#kill())
     const place = await workspace.open(config.scratch)
     this.#place = place
@@ -135,7 +119,7 @@ class RunningContainer implements Container {
     this.pid = await runc.create()
     this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
     // What was met while the runtime prepared it is reason enough not to let the program begin.
-    if (pool.trouble !== undefined) throw troubleError(pool.trouble)
+    if (pool.trouble !== undefined) throw troubleError(pool.trouble, layers)
     await runc.start().catch(async (error: unknown) => {
       // The program may have failed before `start` looked; its exit says more then.
       if (!this.#ended) throw error
@@ -238,13 +222,16 @@ class RunningContainer implements Container {
 
   #exit(status: ExitStatus): ContainerExit {
     this.#ended = true
-    const { trouble } = this.#options.pool
+    const { pool, layers } = this.#options
+    const { trouble } = pool
     if (trouble?.kind === 'tampered') {
-      return { ...status, reason: 'ROOTFS_TAMPERED', message: tamperedMessage(trouble) }
+      const damaged = damagedBy(trouble, layers)
+      return { ...status, reason: 'ROOTFS_TAMPERED', message: tamperedMessage(trouble), damaged }
     }
+    const ended = { ...status, damaged: '' }
     if (trouble?.kind === 'defect') {
-      return { ...status, reason: 'INTERNAL', message: 'serving the root filesystem failed' }
+      return { ...ended, reason: 'INTERNAL', message: 'serving the root filesystem failed' }
     }
-    return { ...status, reason: '', message: '' }
+    return { ...ended, reason: '', message: '' }
   }
 }

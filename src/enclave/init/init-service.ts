@@ -153,8 +153,8 @@ export function createInitService(options: InitServiceOptions): InitService {
     },
     async wait() {
       if (container === undefined) throw outOfOrder('wait')
-      const { code, signal, reason, message } = await container.exited
-      return { exitCode: code, signal, code: reason, message }
+      const { code, signal, reason, message, damaged } = await container.exited
+      return { exitCode: code, signal, code: reason, message, damaged }
     },
     async kill({ signal, all }) {
       if (container === undefined) throw outOfOrder('kill')

@@ -13,7 +13,7 @@ import {
   sealedLayout,
 } from '#lib/sealed'
 import { tryLockOpenFile } from '#platform/lock'
-import type { SealedFile } from './sealed-file.ts'
+import { type SealedFile, servedName } from './sealed-file.ts'
 
 /** Directories that the host fills, by the place that a file's name belongs to. */
 export type LayerPlaces = Readonly<Record<LayerPlace, string>>
@@ -27,7 +27,7 @@ export function openLayers(places: LayerPlaces, layers: readonly HandoverLayer[]
   const opened: SealedFile[] = []
   try {
     layers.forEach((layer, i) => {
-      opened.push(openLayer(places, layer, `l${i}`))
+      opened.push(openNamed(places, layer, servedName(i)))
     })
     return opened
   } catch (error) {
@@ -48,6 +48,17 @@ export function closeAlways(fd: number): void {
     closeSync(fd)
   } catch {
     // close(2): the error is of a flush, which means nothing for what was only read, or is garbage now
+  }
+}
+
+/** As `openLayer`; the host learns which of its files it was that did not fit. */
+function openNamed(places: LayerPlaces, layer: HandoverLayer, name: string): SealedFile {
+  try {
+    return openLayer(places, layer, name)
+  } catch (error) {
+    if (!(error instanceof SealedError) || error.code !== 'SEALED_MISMATCH') throw error
+    const details = { damaged: layer.file }
+    throw new SealedError(error.code, error.message, { cause: error.cause, details })
   }
 }
 

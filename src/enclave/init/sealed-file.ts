@@ -21,6 +21,11 @@ export interface SealedFile {
   readonly tags: Uint8Array
 }
 
+/** Name under which layer `i`, base first, is served. */
+export function servedName(i: number): string {
+  return `l${i}`
+}
+
 /** Outcome of a read: the plaintext as a view into the caller's buffer, or which chunk is not genuine. */
 export type ReadOutcome =
   | { readonly ok: true; readonly data: Uint8Array }

@@ -52,7 +52,7 @@ test('parseSteps() gives steps and the number to go on from', () => {
 })
 
 test('endOf() lets no exit code, code or text of an enclave through that is none', () => {
-  const reply = { exitCode: 3, signal: 0, code: '', message: 'ignored' }
+  const reply = { exitCode: 3, signal: 0, code: '', message: 'ignored', damaged: '' }
   assert.deepEqual(endOf(reply), { exitCode: 3 })
   for (const exitCode of [-1, 256, 2 ** 31]) {
     assert.deepEqual(endOf({ ...reply, exitCode }), { exitCode: 125 })

@@ -46,6 +46,8 @@ export interface ContainerEnd {
   /** Where an enclave ended it: why. */
   readonly code?: string
   readonly message?: string
+  /** What was damaged, as init says; see `damagedFiles`. */
+  readonly damaged?: string
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/
@@ -115,12 +117,13 @@ export function parseSteps(
 
 /** The end that init reports; what is not an exit code is 125. */
 export function endOf(reply: WaitReply): ContainerEnd {
-  const { exitCode, code, message } = reply
+  const { exitCode, code, message, damaged } = reply
   const valid = Number.isInteger(exitCode) && exitCode >= 0 && exitCode <= 255
   if (code === '') return { exitCode: valid ? exitCode : 125 }
   return {
     exitCode: valid ? exitCode : 125,
     code: CODE.test(code) ? code : 'INTERNAL',
     message: message.slice(0, MAX_TEXT),
+    damaged,
   }
 }

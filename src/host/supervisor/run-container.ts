@@ -10,6 +10,7 @@ import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
 import { ContainerLife } from './container-life.ts'
 import { type ControlServer, serveControl } from './control.ts'
+import { type Damage, damagedFiles, damageOf } from './damage.ts'
 import { type Prepared, parsePrepared, parseSteps } from './enclave-answers.ts'
 import { endInit, reportEnd, waitForEnd } from './enclave-end.ts'
 import { exitCodeOf } from './failure.ts'
@@ -71,9 +72,9 @@ export async function runContainer(
 }
 
 /** What was found to be damaged shall not be offered to the next pod again. */
-function forgetDamaged(job: RunJob, { layers }: Prepared, code: string | undefined): void {
-  if (code !== 'ROOTFS_TAMPERED' && code !== 'SEALED_MISMATCH') return
-  withLayers(job, (store) => store.forget(layers.map(({ file }) => file)))
+function forgetDamaged(job: RunJob, { layers }: Prepared, damage: Damage): void {
+  const files = damagedFiles(layers, damage)
+  if (files.length > 0) withLayers(job, (store) => store.forget(files))
 }
 
 /** After a preparation the node may hold more layers than it shall. */
@@ -131,7 +132,7 @@ async function runToEnd(
   step('start')
   const starting = cancellable(init.calls.start({}), life.signal)
   const { pid } = await starting.catch((error: unknown) => {
-    if (isCoded(error)) forgetDamaged(job, prepared, error.code)
+    if (isCoded(error)) forgetDamaged(job, prepared, damageOf(error))
     throw error
   })
   life.run(
@@ -151,9 +152,9 @@ async function runToEnd(
   keeper.begin()
   trimLayers(job, job.cacheMaxSize)
 
-  const end = await waitForEnd(agent, init)
+  const { damaged, ...end } = await waitForEnd(agent, init)
   life.end()
-  forgetDamaged(job, prepared, end.code)
+  forgetDamaged(job, prepared, { code: end.code, damaged })
   await endInit(init)
   // what an init that was killed left running holds the output open
   await clearCgroup(`${CGROUP_PARENT}/${id}`)

@@ -26,7 +26,13 @@ function connect(handlers: Partial<InitHandlers>) {
 test('every field of a call arrives', async () => {
   const { init, end } = connect({
     begin: async ({ launchId }) => ({ message: launchId }),
-    wait: async () => ({ exitCode: 137, signal: 9, code: 'ROOTFS_TAMPERED', message: 'chunk 3' }),
+    wait: async () => ({
+      exitCode: 137,
+      signal: 9,
+      code: 'ROOTFS_TAMPERED',
+      message: 'chunk 3',
+      damaged: 'scratch',
+    }),
     kill: async ({ signal, all }) => {
       assert.deepEqual([signal, all], [15, true])
       return {}
@@ -38,6 +44,7 @@ test('every field of a call arrives', async () => {
     signal: 9,
     code: 'ROOTFS_TAMPERED',
     message: 'chunk 3',
+    damaged: 'scratch',
   })
   await init.kill({ signal: 15, all: true })
   await end()

@@ -76,6 +76,8 @@ export interface WaitReply {
   /** A code such as ROOTFS_TAMPERED where init ended it itself, else empty. */
   readonly code: string
   readonly message: string
+  /** Of ROOTFS_TAMPERED: name of the sealed file that was damaged, or `scratch`; empty: not known. */
+  readonly damaged: string
 }
 
 /** Signals the container. */
@@ -147,6 +149,7 @@ export const waitReply: Codec<WaitReply> = message(name('WaitReply'), {
   signal: int32(2),
   code: string(3),
   message: string(4),
+  damaged: string(5),
 })
 
 /** Codec of `KillRequest`. */
