@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,6 +40,8 @@ before(async () => {
   await program('two', 'echo two', 'b')
   await program('reader', READER, 'words in a layer '.repeat(100_000))
   // zeros travel fast and are sealed at length
+  // a blob that has to wait on the disk, since it does not fit into memory
+  await program('noise', 'echo noise', randomBytes(40 * MIB))
   await program('large', 'echo large', Buffer.alloc(192 * MIB))
 })
 after(async () => {
@@ -230,6 +233,40 @@ test('a cache without room is none: the container starts from its spool', async 
     assert.ok(found.some((file) => file.includes('/spool/')))
   } finally {
     execFileSync('umount', [layers()])
+  }
+})
+
+test('an enclave that has no room empties the cache only where the host sees a full disk', async () => {
+  const containers = join(world.root, 'containers')
+  const mount = (size: string, at: string): unknown =>
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'small', at])
+  const noRoom = async (): Promise<void> => {
+    const { code, stderr } = await world.cli(['run', '--rm', image('noise')])
+    assert.equal(code, 125)
+    assert.match(stderr, /DISK_FULL/)
+  }
+  mount('16m', containers)
+  try {
+    await runs('one')
+    const kept = files('.record')
+    assert.equal(kept.length, 2)
+    await noRoom()
+    const still = files('.record')
+    assert.ok(
+      kept.every((name) => still.includes(name)),
+      'the disk of the cache has room',
+    )
+    mount('8m', layers())
+    try {
+      await runs('one')
+      assert.equal(files('.record').length, 2)
+      await noRoom()
+      assert.deepEqual(files(), [], 'the disk of the cache is small')
+    } finally {
+      execFileSync('umount', [layers()])
+    }
+  } finally {
+    execFileSync('umount', [containers])
   }
 })
 

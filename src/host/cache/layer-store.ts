@@ -102,6 +102,15 @@ export class LayerStore {
   }
 
   /**
+   * Makes room of `bytes`: removes what is of no use to anybody, then the least recently used layers
+   * until so much is freed. What is in use stays.
+   */
+  relieve(bytes: number): Collected {
+    using _lock = this.#lock()
+    return new Collection(this.folder).free(bytes)
+  }
+
+  /**
    * Takes back what was found damaged: no agent finds these sealed files any more. Names of other files
    * are passed over.
    */
@@ -201,6 +210,19 @@ class Collection {
       if (total <= maxSize) break
       if (this.#layer(layer)) total -= layer.record.size + layer.data.size
     }
+    return this.#collected()
+  }
+
+  free(bytes: number): Collected {
+    this.#leftovers(readLayerFolder(this.#path))
+    for (const layer of layersOf(readLayerFolder(this.#path))) {
+      if (this.#freed >= bytes) break
+      this.#layer(layer)
+    }
+    return this.#collected()
+  }
+
+  #collected(): Collected {
     return { removed: this.#removed, freed: this.#freed }
   }
 

@@ -4,7 +4,8 @@ import { toBase64, utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
 import { DEFAULT_SCRATCH } from '#lib/launch'
 import type { AgentClient } from '#protocol/agent'
-import { LayerStore } from '../cache/layer-store.ts'
+import { DiskWatch } from '../cache/disk-watch.ts'
+import { LayerStore, layersFolder } from '../cache/layer-store.ts'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
@@ -13,7 +14,7 @@ import { type ControlServer, serveControl } from './control.ts'
 import { type Damage, damagedFiles, damageOf } from './damage.ts'
 import { type Prepared, parsePrepared, parseSteps } from './enclave-answers.ts'
 import { endInit, reportEnd, waitForEnd } from './enclave-end.ts'
-import { exitCodeOf } from './failure.ts'
+import { exitCodeOf, failureOf } from './failure.ts'
 import { relayHandover } from './handover-relay.ts'
 import type { RunJob } from './job.ts'
 import { watchForKilled } from './killed-watch.ts'
@@ -45,6 +46,7 @@ export async function runContainer(
   const life = new ContainerLife(store, job.record, abort)
   let control: ControlServer | undefined
   let exitCode = 0
+  using disk = new DiskWatch(layersFolder(job.root))
   try {
     life.update({
       supervisorPid: process.pid,
@@ -52,13 +54,13 @@ export async function runContainer(
     })
     control = await serveControl(store.socket(id), life)
     followOrders(channel, life)
-    await runToEnd(job, store, life, channel, openPod, keeper)
+    await runToEnd(job, store, life, channel, openPod, keeper, disk)
     exitCode = life.record.exitCode ?? 0
     return life.record
   } catch (error) {
     exitCode = exitCodeOf(error)
-    // The next start shall find room: what the node keeps for later is the first to go.
-    trimLayers(job, isCoded(error) && error.code === 'DISK_FULL' ? 0 : job.cacheMaxSize)
+    trimLayers(job, job.cacheMaxSize)
+    if (failureOf(error).code === 'DISK_FULL') makeRoom(job, disk)
     throw error
   } finally {
     await clearCgroup(`${CGROUP_PARENT}/${id}`)
@@ -82,6 +84,14 @@ function trimLayers(job: RunJob, maxSize: number): void {
   withLayers(job, (store) => store.trim(maxSize))
 }
 
+// The next start shall find room: what the node keeps for later is the first to go. Only as much as the
+// disk was seen to lack: who has the word of an enclave alone takes nothing from other pods.
+function makeRoom(job: RunJob, disk: DiskWatch): void {
+  disk.look()
+  const { wanted } = disk
+  if (wanted > 0) withLayers(job, (store) => store.relieve(wanted))
+}
+
 // No container fails because of what is kept for others.
 function withLayers(job: RunJob, work: (store: LayerStore) => void): void {
   try {
@@ -98,6 +108,7 @@ async function runToEnd(
   channel: JobChannel,
   openPod: OpenPod,
   keeper: PoolKeeper,
+  disk: DiskWatch,
 ): Promise<void> {
   const { id } = job.record
   const folder = store.folder(id)
@@ -150,6 +161,7 @@ async function runToEnd(
   )
   void channel.send({ event: 'started', record: life.record })
   keeper.begin()
+  disk[Symbol.dispose]()
   trimLayers(job, job.cacheMaxSize)
 
   const { damaged, ...end } = await waitForEnd(agent, init)
