@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { collectAtMost } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
 import { resolveSettings } from './places.ts'
@@ -107,10 +108,11 @@ function contextOf(input: Input, signal: AbortSignal): CommandContext {
     },
     progress: (label) =>
       startProgress(label, quiet ? { write: () => {} } : process.stderr, () => Date.now(), kind),
-    async stdin() {
-      const chunks: Uint8Array[] = []
-      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
-      return Buffer.concat(chunks)
+    async stdin(max) {
+      const bytes = await collectAtMost(process.stdin, max)
+      if (bytes !== undefined) return bytes
+      const found = `reading standard input: it has over ${max} bytes`
+      throw new CodedError('INPUT_UNREADABLE', found)
     },
   }
 }

@@ -1,3 +1,4 @@
+export { collectAtMost } from './collect.ts'
 export { compareBytes, concat, copyOf, equalBytes, equalSecret } from './compare.ts'
 export {
   fromBase64,

@@ -96,8 +96,8 @@ export interface CommandContext {
   log(level: 'error' | 'warn' | 'info' | 'debug', fields: Readonly<Record<string, unknown>>): void
   /** Progress of one step: a bar on a terminal, else one line a step. */
   progress(label: string): Progress
-  /** All of standard input. */
-  stdin(): Promise<Uint8Array>
+  /** All of standard input. Throws CodedError INPUT_UNREADABLE where it has more than `max` bytes. */
+  stdin(max: number): Promise<Uint8Array>
 }
 
 /** What a command leaves for the door to print. */

@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
   COLLATERAL_FILES,
@@ -7,9 +7,10 @@ import {
   MAX_QUOTE_SIZE,
   parseCollateral,
 } from '#lib/attest'
-import { concat, FormatError } from '#lib/bytes'
+import { FormatError } from '#lib/bytes'
 import { CodedError } from '#lib/errors'
 import { base64, object, parseJson } from '#lib/json'
+import { readFileAtMost } from '#platform/input-file'
 
 /** Any one file of a set; Intel's largest has 20 kB, RA evidence in JSON some 30 kB. */
 const MAX_FILE_SIZE = 4 * 1024 * 1024
@@ -69,17 +70,12 @@ export async function readEvidence(
 /** Reads one whole file of at most `max` bytes. Throws CodedError INPUT_UNREADABLE. */
 export async function readInput(path: string, max: number = MAX_FILE_SIZE): Promise<Uint8Array> {
   try {
-    await using file = await open(path)
-    const chunks: Uint8Array[] = []
-    // One byte more than allowed tells a longer file; stat cannot, for a pipe has no size.
-    for await (const chunk of file.createReadStream({ end: max })) chunks.push(chunk)
-    const bytes = concat(...chunks)
-    if (bytes.length <= max) return bytes
-    throw tooLong(path, max)
+    const bytes = await readFileAtMost(path, max)
+    if (bytes !== undefined) return bytes
   } catch (cause) {
-    if (cause instanceof CodedError) throw cause
     throw unreadable(path, reason(cause), cause)
   }
+  throw tooLong(path, max)
 }
 
 async function readCollateral(dir: string): Promise<Collateral> {

@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { readFileAtMost } from '#platform/input-file'
 import { ProtectError } from './protect-error.ts'
 
 /** Mode of files that hold a private key. */
@@ -51,8 +52,8 @@ export async function writeKeyPair(files: KeyPairFiles, force: boolean): Promise
 /** Reads a small file, such as a key or a policy. Throws `INPUT_UNREADABLE`. */
 export async function readInput(path: string, max: number = MAX_KEY_FILE): Promise<Uint8Array> {
   try {
-    const bytes = new Uint8Array(await readFile(path))
-    if (bytes.length <= max) return bytes
+    const bytes = await readFileAtMost(path, max)
+    if (bytes !== undefined) return bytes
   } catch (cause) {
     throw new ProtectError('INPUT_UNREADABLE', `reading ${path}: ${reason(cause)}`, { cause })
   }

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Reference } from '#lib/oci'
 import {
@@ -8,8 +7,11 @@ import {
   parseAuthFile,
   parseCredential,
 } from '#lib/registry'
+import { readFileAtMost } from '#platform/input-file'
 import { ImageError } from './image-error.ts'
 import type { RegistryAccess } from './registry-access.ts'
+
+const MAX_FILE = 1024 * 1024
 
 /**
  * The credential for an image, from --creds, else from the file that was named, else from the
@@ -49,7 +51,8 @@ function defaultFiles(env: RegistryAccess['env']): string[] {
 
 async function readIfThere(path: string, required: boolean): Promise<Uint8Array | undefined> {
   try {
-    return new Uint8Array(await readFile(path))
+    const bytes = await readFileAtMost(path, MAX_FILE)
+    if (bytes !== undefined) return bytes
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     // A file for another user (a runtime directory kept over sudo) is like none.
@@ -58,4 +61,6 @@ async function readIfThere(path: string, required: boolean): Promise<Uint8Array 
     }
     throw new ImageError('INPUT_UNREADABLE', `reading credentials in ${path}: ${code}`, { cause })
   }
+  const found = `it has over ${MAX_FILE} bytes`
+  throw new ImageError('INPUT_UNREADABLE', `reading credentials in ${path}: ${found}`)
 }

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import type { CommandContext, CommandInput } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import { readFileAtMost } from '#platform/input-file'
 import type { AdminClient } from './admin-client.ts'
 import { openAdmin } from './client-places.ts'
 
@@ -16,18 +16,18 @@ export async function withAdmin<T>(
   return await use(admin.client)
 }
 
-/** The bytes of a file, or of standard input for `-`. Throws CodedError INPUT_UNREADABLE. */
+/** The bytes of a file, or of standard input for `-`, at most 256 MiB. Throws CodedError INPUT_UNREADABLE. */
 export async function readInput(context: CommandContext, file: string): Promise<Uint8Array> {
-  const bytes = file === '-' ? await context.stdin() : await readFileOr(file)
-  if (bytes.length > LARGE) throw new CodedError('INPUT_UNREADABLE', `${file} is too large`)
-  return bytes
+  return file === '-' ? await context.stdin(LARGE) : await readFileOr(file)
 }
 
-/** The bytes of a file. Throws CodedError INPUT_UNREADABLE. */
+/** The bytes of a file, at most 256 MiB. Throws CodedError INPUT_UNREADABLE. */
 export async function readFileOr(file: string): Promise<Uint8Array> {
   try {
-    return await readFile(file)
+    const bytes = await readFileAtMost(file, LARGE)
+    if (bytes !== undefined) return bytes
   } catch (cause) {
     throw new CodedError('INPUT_UNREADABLE', `reading ${file} failed`, { cause })
   }
+  throw new CodedError('INPUT_UNREADABLE', `reading ${file}: it has over ${LARGE} bytes`)
 }

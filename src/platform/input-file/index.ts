@@ -1,0 +1,1 @@
+export { readFileAtMost } from './input-file.ts'
