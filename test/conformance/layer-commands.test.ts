@@ -120,6 +120,28 @@ test('the key of a layer may lie in the broker', async () => {
   refused(await world.cli(missing), 'INPUT_UNREADABLE', 2)
 })
 
+test('the key of a layer may come through standard input, up to what a key can have', async () => {
+  const file = readFileSync(at('debian.key'))
+  const verified = ['layer', 'verify', at('debian'), '--key', '-']
+  await world.ok(verified, { input: file })
+  const { stdout } = await world.ok(
+    ['layer', 'cat', at('debian'), 'etc/debian_version', '--key', '-'],
+    { input: file },
+  )
+  assert.equal(stdout, readFileSync(join(at('tree'), 'etc/debian_version'), 'utf8'))
+  refused(await world.cli(verified), 'LAYER_KEY_INVALID', 2)
+  refused(await world.cli(verified, { input: Buffer.alloc(4097, ' ') }), 'INPUT_UNREADABLE', 2)
+  // without its end it would be waited for in vain
+  const child = world.start(verified, { input: '' })
+  const endless = (error?: Error | null): void => {
+    if (!error) child.stdin?.write(Buffer.alloc(65_536, ' '), endless)
+  }
+  child.stdin?.on('error', () => {})
+  endless()
+  const [code] = (await once(child, 'close')) as [number]
+  assert.equal(code, 2)
+})
+
 test('what layer commands refuse, they refuse with a code and an empty stdout', async () => {
   const key = ['--key', at('debian.key')]
   for (const [args, code, exit] of [

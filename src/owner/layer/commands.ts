@@ -3,7 +3,7 @@ import { BROKER_OPTIONS } from '../image/options.ts'
 
 const KEY: OptionSpec = {
   flags: '--key <file>',
-  help: 'key of the layer: the file of layer seal, 32 raw bytes, or kbs:///ns/type/tag',
+  help: 'key of the layer: the file of layer seal, 32 raw bytes, - for standard input, or kbs:///ns/type/tag',
 }
 
 const layerInspect: Command = {

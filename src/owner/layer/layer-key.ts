@@ -48,8 +48,8 @@ export function encodeLayerKey({ key, root }: LayerKey): Uint8Array {
 }
 
 /**
- * Reads the value of `--key`: a file, or `kbs:///ns/type/tag` from the broker as its owner. Throws `USAGE`
- * where it is missing, `INPUT_UNREADABLE`, `LAYER_KEY_INVALID`.
+ * Reads the value of `--key`: a file, `-` for standard input, or `kbs:///ns/type/tag` from the
+ * broker as its owner. Throws `USAGE` where it is missing, `INPUT_UNREADABLE`, `LAYER_KEY_INVALID`.
  */
 export async function readLayerKey(
   context: CommandContext,
@@ -60,6 +60,12 @@ export async function readLayerKey(
     throw new LayerCommandError('USAGE', 'opening a sealed layer: --key is missing', {
       next: 'add --key FILE, the key file that layer seal wrote, or --key kbs:///ns/layer-key/tag',
     })
+  }
+  if (value === '-') {
+    const bytes = await context.stdin(MAX_FILE)
+    const key = parseLayerKey(bytes)
+    bytes.fill(0)
+    return key
   }
   if (!value.startsWith('kbs:')) return parseLayerKey(await readInput(value, MAX_FILE))
   using broker = brokerResources(context, input)
