@@ -1,5 +1,6 @@
 export type { Omissions } from './apply-entry.ts'
-export { decompress } from './inflate.ts'
+export type { ArchiveLimits } from './bounded.ts'
+export { decompressBounded } from './bounded.ts'
 export type { LayerCode } from './layer-error.ts'
 export { LayerError } from './layer-error.ts'
 export type { SpooledLayer, SpoolOptions, SpoolStorage } from './spool.ts'

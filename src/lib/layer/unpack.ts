@@ -10,18 +10,12 @@ import {
 } from '#lib/sealed'
 import { readTar } from '#lib/tar'
 import { applyEntry, type Omissions } from './apply-entry.ts'
-import { decompress } from './inflate.ts'
+import { type ArchiveLimits, decompressBounded } from './bounded.ts'
 import { LayerError } from './layer-error.ts'
 import type { SpooledLayer } from './spool.ts'
 
 /** What one layer may come to. */
-export interface LayerLimits {
-  /** Bytes of the archive; default 64 GiB. */
-  readonly maxSize?: number
-  /** Archive bytes for one blob byte; default 250. */
-  readonly maxRatio?: number
-  /** Archive bytes below which the ratio does not count; default 256 MiB. */
-  readonly ratioFrom?: number
+export interface LayerLimits extends ArchiveLimits {
   /** Default 1,000,000. */
   readonly maxEntries?: number
 }
@@ -121,15 +115,10 @@ class Archive {
   }
 
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
-    const { spooled, limits = {}, onProgress } = this.#options
-    const { maxSize = 64 * 2 ** 30, maxRatio = 250, ratioFrom = 256 * 2 ** 20 } = limits
-    const bound = Math.min(maxSize, Math.max(ratioFrom, spooled.size * maxRatio))
-    for await (const piece of decompress(this.#decrypted(), this.#options.compression)) {
+    const { spooled, compression, limits, onProgress } = this.#options
+    const plain = this.#decrypted()
+    for await (const piece of decompressBounded(plain, compression, spooled.size, limits)) {
       this.#size += piece.length
-      if (this.#size > bound) {
-        const found = `it comes to more than ${bound} bytes from ${spooled.size}`
-        throw new LayerError('LAYER_TOO_LARGE', `decompressing a layer: ${found}`)
-      }
       this.#hash.update(piece)
       onProgress?.(this.#size)
       yield piece

@@ -111,6 +111,31 @@ before(async () => {
 
 after(() => rm(dir, { recursive: true, force: true }))
 
+test('a bomb is refused before all of it was decompressed once, and leaves nothing', async () => {
+  const member = gzipSync(new Uint8Array(1024 * 1024), { level: 9 })
+  await writeFile(at('bomb'), concat(...Array.from({ length: 1000 }, () => member)))
+  const steps: string[] = []
+  let most = 0
+  const watched: CommandContext = {
+    ...open,
+    progress: (label) => ({
+      update: (done) => {
+        most = done
+      },
+      done: () => steps.push(`${label}: done`),
+      fail: () => steps.push(`${label}: failed`),
+    }),
+  }
+  const sealing = line([at('bomb'), at('bomb.sealed')], { 'key-out': at('bomb.key') })
+  await assert.rejects(sealCommand(watched, sealing), { code: 'LAYER_TOO_LARGE' })
+  assert.deepEqual(steps, ['hashing the archive: failed'])
+  assert.ok(most > 0 && most <= 256 * 1024 * 1024)
+  assert.deepEqual(
+    (await readdir(dir)).filter((name) => name.startsWith('bomb')),
+    ['bomb'],
+  )
+})
+
 test('a sealed archive verifies, and its files read back, compressed or not', async () => {
   for (const [name, archive] of [
     ['plain', ARCHIVE],

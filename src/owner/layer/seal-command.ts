@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { CommandContext, CommandInput, Outcome, Progress } from '#lib/command'
-import { decompress, type SpooledLayer, type UnpackedLayer, unpackLayer } from '#lib/layer'
+import { decompressBounded, type SpooledLayer, type UnpackedLayer, unpackLayer } from '#lib/layer'
 import type { LayerCompression } from '#lib/oci'
 import { describeLayer, type LayerDocument, layerDocument } from './inspect-command.ts'
 import { LayerCommandError } from './layer-command-error.ts'
@@ -73,7 +73,7 @@ async function seal(
   let archiveSize = 0
   const diffId = await step(context.progress('hashing the archive'), async (update) => {
     const hash = createHash('sha256')
-    for await (const piece of decompress(blocks(), compression)) {
+    for await (const piece of decompressBounded(blocks(), compression, size)) {
       hash.update(piece)
       archiveSize += piece.length
       update(archiveSize)
