@@ -38,7 +38,7 @@ function quoting(identity: Identity, edit: Edit = () => {}): QuotingTee {
     ...local.tee(identity),
     quote: async (reportData) =>
       forge((parts) => {
-        parts.body = reportBody({ ...identity, reportData })
+        parts.body = reportBody({ xfrm: 3n, ...identity, reportData })
         edit(parts)
       }).quote,
   }
@@ -161,6 +161,16 @@ test('a quote that the host has of another enclave does not stand for our own', 
     { isvProdId: 9 },
     { isvSvn: 9 },
     { flags: flags | FLAGS.DEBUG },
+    { xfrm: 7n },
+    { cpuSvn: fill(1, 16) },
+    { miscSelect: 1 },
+    { isvExtProdId: fill(1, 16) },
+    { configSvn: 1 },
+    { isvFamilyId: fill(1, 16) },
+    { reserved1: fill(1, 12) },
+    { reserved2: fill(1) },
+    { reserved3: fill(1) },
+    { reserved4: fill(1, 42) },
   ]) {
     const { quote } = quoting({ ...INIT, ...change })
     const init = form({ ...quoting(INIT), quote })

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import {
   AttestError,
   type Collateral,
+  encodeReportBody,
   issueTime,
   parseReport,
   type ReportBody,
@@ -27,6 +28,7 @@ export interface QuoteFormOptions {
 }
 
 const NOTHING = /* @__PURE__ */ new Uint8Array(0)
+const NO_REPORT_DATA = /* @__PURE__ */ new Uint8Array(64)
 
 /**
  * Form 2: quotes in place of local reports, TI fields empty. Both sides verify both quotes in full,
@@ -63,7 +65,7 @@ export function quoteForm(options: QuoteFormOptions): EvidenceForm {
     // From the processor: a quote comes through the host, which has quotes of other enclaves too.
     async self() {
       const { tee } = options
-      const body = parseReport(await tee.report(await tee.targetInfo(), new Uint8Array(64)))
+      const body = parseReport(await tee.report(await tee.targetInfo(), NO_REPORT_DATA))
       return { targetInfo: NOTHING, body }
     },
     // Without TARGETINFO there is nothing to look at before the evidence itself.
@@ -97,13 +99,12 @@ function signedTime(
   }
 }
 
+/**
+ * Every byte of two bodies is the same but what the enclave chose to say. Nothing in them can change while an
+ * enclave lives: a processor takes new microcode into CPUSVN only when none does.
+ */
 function sameEnclave(a: ReportBody, b: ReportBody): boolean {
-  return (
-    equalBytes(a.mrEnclave, b.mrEnclave) &&
-    equalBytes(a.mrSigner, b.mrSigner) &&
-    equalBytes(a.configId, b.configId) &&
-    a.isvProdId === b.isvProdId &&
-    a.isvSvn === b.isvSvn &&
-    a.flags === b.flags
-  )
+  const identity = (body: ReportBody): Uint8Array =>
+    encodeReportBody({ ...body, reportData: NO_REPORT_DATA })
+  return equalBytes(identity(a), identity(b))
 }
