@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import {
   chownSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -12,20 +10,22 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { lockFile } from '#platform/lock'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
-import { POOL_ON, readySpares, type Spare, type Status, statusOf } from '../support/spares.ts'
+import {
+  gone,
+  inspected,
+  POOL_ON,
+  pidOf,
+  readySpares,
+  type Spare,
+  type Status,
+  statusOf,
+  took,
+} from '../support/spares.ts'
 import { until, World } from '../support/world.ts'
-
-interface Container {
-  readonly id: string
-  readonly agent: { readonly pid: number }
-  readonly init: { readonly pid: number }
-}
 
 const MIB = 1024 * 1024
 const ON = POOL_ON
@@ -67,35 +67,14 @@ async function detached(options = ON): Promise<string> {
   return (await world.ok(['run', '-d', server], options)).stdout.trim()
 }
 
-async function container(id: string): Promise<Container> {
-  const [found] = (await world.ok(['inspect', id, '--json'])).json<Container[]>()
-  assert.ok(found !== undefined)
-  return found
-}
-
 function descriptors(pid: number): readonly string[] {
   const folder = `/proc/${pid}/fd`
   return readdirSync(folder).map((name) => readlinkSync(join(folder, name)))
 }
 
-function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}`)
-}
-
-function pid(spare: Spare, name: string): number {
-  return spare.processes.find((each) => each.name === name)?.pid ?? 0
-}
-
 /** Whoever may be left is ended, so that the next test begins with nothing. */
 async function removed(...ids: readonly string[]): Promise<void> {
   await world.ok(['rm', '-f', ...ids], ON)
-}
-
-async function took(id: string, spare: Spare): Promise<boolean> {
-  const { agent, init } = await container(id)
-  const same = [agent.pid === pid(spare, 'agent'), init.pid === pid(spare, 'init')]
-  assert.equal(same[0], same[1], 'both of one spare, or none')
-  return same[0] === true
 }
 
 test('a container takes the enclaves that waited for it, another spare takes their place, and none outlives the last container', async () => {
@@ -109,8 +88,8 @@ test('a container takes the enclaves that waited for it, another spare takes the
     spare.processes.reduce((sum, { pss }) => sum + pss, 0),
   )
   assert.ok((pods[0]?.pss ?? 0) > 20 * MIB, 'so does the pod')
-  for (const name of ['agent', 'init']) {
-    const open = descriptors(pid(spare, name))
+  for (const name of ['agent', 'init'] as const) {
+    const open = descriptors(pidOf(spare, name))
     assert.ok(open.length > 3)
     const ofHost = open.filter(
       (target) => target.startsWith(world.dir) && !/\/(enclaves\.log|dev\/null)$/.test(target),
@@ -118,7 +97,7 @@ test('a container takes the enclaves that waited for it, another spare takes the
     assert.deepEqual(ofHost, [], `${name} has its log, and nothing else of its supervisor`)
   }
   const second = await detached()
-  assert.equal(await took(second, spare), true)
+  assert.equal(await took(world, second, spare), true)
   assert.equal((await world.ok(['logs', second])).stdout, 'up\n', 'its output is its own')
   const [next] = await spares(1)
   assert.notEqual(next?.id, spare.id)
@@ -127,17 +106,6 @@ test('a container takes the enclaves that waited for it, another spare takes the
   await world.ok(['stop', second])
   assert.deepEqual((await status()).pool.spares, [], 'gone when stop returns')
   await removed(second)
-})
-
-test('of two starts at once one takes the spare, and both containers run', async () => {
-  const first = await detached()
-  const [spare] = await spares(1)
-  assert.ok(spare !== undefined)
-  const both = await Promise.all([detached(), detached()])
-  const took1 = await Promise.all(both.map((id) => took(id, spare)))
-  assert.deepEqual(took1.sort(), [false, true])
-  await removed(first, ...both)
-  assert.deepEqual((await status()).pool.spares, [])
 })
 
 test('without a pool there are no spares; a container that ends at once starts none', async () => {
@@ -150,7 +118,7 @@ test('without a pool there are no spares; a container that ends at once starts n
   const [spare] = await spares(1)
   assert.ok(spare !== undefined)
   const second = await detached(off)
-  assert.equal(await took(second, spare), false)
+  assert.equal(await took(world, second, spare), false)
   await removed(keeper)
   assert.deepEqual((await status()).pool.spares, [], 'those without a pool keep no spare')
   await removed(without, second)
@@ -192,10 +160,10 @@ test('a spare of other init-data, of another bundle or of another rehearsal is n
     try {
       const second = await world.cli(['run', '-d', server], ON)
       if (second.code === 0) {
-        assert.equal(await took(second.stdout.trim(), spare), false, what)
+        assert.equal(await took(world, second.stdout.trim(), spare), false, what)
         await removed(second.stdout.trim())
       }
-      await until(async () => !isAlive(pid(spare, 'supervisor')), `the end of the spare: ${what}`)
+      await gone(spare, what)
     } finally {
       await restore()
     }
@@ -204,14 +172,14 @@ test('a spare of other init-data, of another bundle or of another rehearsal is n
 })
 
 test('a spare that is killed, whichever of its processes, costs nothing but time', async () => {
-  for (const name of ['supervisor', 'agent', 'init']) {
+  for (const name of ['supervisor', 'agent', 'init'] as const) {
     const first = await detached()
     const [spare] = await spares(1)
     assert.ok(spare !== undefined)
-    process.kill(pid(spare, name), 'SIGKILL')
+    process.kill(pidOf(spare, name), 'SIGKILL')
     const second = await world.ok(['run', '-d', server], ON)
     assert.doesNotMatch(second.stderr, /error|spare/)
-    assert.equal(await took(second.stdout.trim(), spare), false, name)
+    assert.equal(await took(world, second.stdout.trim(), spare), false, name)
     const [next] = await spares(1)
     assert.notEqual(next?.id, spare.id)
     await removed(first, second.stdout.trim())
@@ -220,12 +188,12 @@ test('a spare that is killed, whichever of its processes, costs nothing but time
 
 test('a container from a spare ends as any other: with its agent, with its init, by its own code', async () => {
   const keeper = await detached()
-  for (const name of ['agent', 'init']) {
+  for (const name of ['agent', 'init'] as const) {
     const [spare] = await spares(1)
     assert.ok(spare !== undefined)
     const id = await detached()
-    assert.equal(await took(id, spare), true)
-    process.kill(pid(spare, name), 'SIGKILL')
+    assert.equal(await took(world, id, spare), true)
+    process.kill(pidOf(spare, name), 'SIGKILL')
     assert.equal((await world.ok(['wait', id])).stdout.trim(), '137')
     const [ended] = (await world.ok(['inspect', id, '--json'])).json<{ code: string }[]>()
     assert.equal(ended?.code, 'ENCLAVE_LOST', name)
@@ -233,29 +201,17 @@ test('a container from a spare ends as any other: with its agent, with its init,
   }
   const [spare] = await spares(1)
   assert.ok(spare !== undefined)
-  process.kill(pid(spare, 'agent'), 'SIGSTOP')
+  process.kill(pidOf(spare, 'agent'), 'SIGSTOP')
   const starting = world.cli(['run', server], ON)
   await until(async () => {
     const found = (await status()).pool.spares
     return !found.some(({ id }) => id === spare.id)
   }, 'the claim')
-  process.kill(pid(spare, 'agent'), 'SIGKILL')
+  process.kill(pidOf(spare, 'agent'), 'SIGKILL')
   const { code, stderr } = await starting
   assert.equal(code, 125)
   assert.match(stderr, /\[ENCLAVE_LOST\]/)
   await removed(keeper)
-})
-
-test('a spare that does not answer is passed over, and ends when it can', async () => {
-  const first = await detached()
-  const [spare] = await spares(1)
-  assert.ok(spare !== undefined)
-  process.kill(pid(spare, 'supervisor'), 'SIGSTOP')
-  const second = await detached()
-  assert.equal(await took(second, spare), false)
-  process.kill(pid(spare, 'supervisor'), 'SIGCONT')
-  await removed(first, second)
-  assert.deepEqual((await status()).pool.spares, [])
 })
 
 test('with a linger a spare outlives the last container, serves the next one, and ends by itself', async () => {
@@ -266,12 +222,12 @@ test('with a linger a spare outlives the last container, serves the next one, an
   await world.ok(['rm', '-f', first], { env })
   assert.equal((await status()).pool.spares.length, 1)
   const second = await detached({ env })
-  assert.equal(await took(second, spare), true)
+  assert.equal(await took(world, second, spare), true)
   await spares(1)
   await world.ok(['rm', '-f', second], { env })
   const [last] = (await status()).pool.spares
   assert.ok(last !== undefined)
-  await until(async () => !isAlive(pid(last, 'supervisor')), 'the end of the linger')
+  await gone(last, 'the linger is over')
 })
 
 test('with a linger short containers, one after the other, find a spare each; two if the pool has two', async () => {
@@ -281,17 +237,17 @@ test('with a linger short containers, one after the other, find a spare each; tw
   assert.ok(before !== undefined)
   const { stdout } = await world.ok(['run', '--rm', short], { env })
   assert.equal(stdout, 'done\n')
-  assert.equal(isAlive(pid(before, 'agent')), false, 'it was the container’s and ended with it')
+  await gone(before, 'it was the container’s')
   const [after] = await spares(1)
   assert.ok(after !== undefined)
   const more = { env: { ...env, ENCLAVE_CC_POOL_SIZE: '2' } }
   const first = await detached(more)
-  assert.equal(await took(first, after), true)
+  assert.equal(await took(world, first, after), true)
   const two = await spares(2)
   const both = await Promise.all([detached(more), detached(more)])
   for (const id of both) {
-    const { agent } = await container(id)
-    assert.ok(two.some((spare) => pid(spare, 'agent') === agent.pid))
+    const { agent } = await inspected(world, id)
+    assert.ok(two.some((spare) => pidOf(spare, 'agent') === agent.pid))
   }
   await world.ok(['rm', '-f', first, ...both], { env })
   await world.ok(['pool', 'drain'])
@@ -313,51 +269,7 @@ test('a supervisor that is killed takes its spares with it', async () => {
   const file = join(world.root, 'containers', first, 'state.json')
   const { supervisorPid } = JSON.parse(readFileSync(file, 'utf8')) as { supervisorPid: number }
   process.kill(supervisorPid, 'SIGKILL')
-  await until(async () => !isAlive(pid(spare, 'supervisor')), 'the end of the spare')
-  await removed(first)
-})
-
-test('a start that is interrupted at any moment of the claim leaves nothing', async () => {
-  const first = await detached()
-  for (const [i, signal] of (['SIGINT', 'SIGTERM', 'SIGKILL', 'SIGINT'] as const).entries()) {
-    await spares(1)
-    const child = world.start(['run', server], ON)
-    const gone = once(child, 'exit')
-    // the banner is printed just before a spare is looked for
-    await once(child.stderr ?? process.stdin, 'data')
-    for (let turns = 0; turns < 40 * i; turns++) await new Promise(setImmediate)
-    child.kill(signal)
-    await gone
-    await until(async () => {
-      const { stdout } = await world.ok(['ps', '-aq', '--no-trunc'])
-      return stdout.trim() === first
-    }, 'the end of the interrupted start')
-  }
-  await removed(first)
-})
-
-test('a start that is interrupted when it has its spare ends it, and leaves nothing', async () => {
-  const first = await detached()
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGKILL', null],
-  ] as const) {
-    const [spare] = await spares(1)
-    assert.ok(spare !== undefined)
-    // so that the start gets no further than that
-    process.kill(pid(spare, 'agent'), 'SIGSTOP')
-    const child = world.start(['run', server], ON)
-    const gone = once(child, 'exit')
-    const claimed = async (): Promise<boolean> =>
-      !(await status()).pool.spares.some(({ id }) => id === spare.id)
-    await until(claimed, 'the claim')
-    child.kill(signal)
-    assert.equal((await gone)[0], code)
-    for (const { name, pid } of spare.processes) {
-      await until(async () => !isAlive(pid), `the end of its ${name}`)
-    }
-    assert.equal((await world.ok(['ps', '-aq', '--no-trunc'])).stdout.trim(), first)
-  }
+  await gone(spare, 'no container lives')
   await removed(first)
 })
 
@@ -385,44 +297,4 @@ test('a pool that somebody else made is none: it is neither used nor changed', a
     rmSync(pool, { recursive: true })
     rmSync(elsewhere, { recursive: true })
   }
-})
-
-test('what lies in a pool and is no spare is passed over: sockets that say nothing or something else, names, links', async () => {
-  const first = await detached()
-  const [spare] = await spares(1)
-  assert.ok(spare !== undefined)
-  const folder = join(world.state, 'pool', spare.key)
-  const entry = readFileSync(join(folder, `${spare.id}.json`), 'utf8')
-  await using stack = new AsyncDisposableStack()
-  // older than the spare, so that they are tried first
-  for (const [i, answer] of [
-    '',
-    'hello\n',
-    '{"event":"spare","key":"x"}\n',
-    `${'x'.repeat(1 << 23)}`,
-  ].entries()) {
-    const id = `0000000${i}`
-    writeFileSync(
-      join(folder, `${id}.json`),
-      JSON.stringify({ ...JSON.parse(entry), id, createdAt: '2000-01-01T00:00:00Z' }),
-    )
-    stack.use(lockFile(join(folder, `${id}.lock`), 'exclusive'))
-    const server = createServer((socket) => {
-      socket.on('error', () => {})
-      socket.write(answer)
-    })
-    server.listen(join(folder, `${id}.sock`))
-    await once(server, 'listening')
-    stack.defer(() => void server.close())
-  }
-  symlinkSync('/etc/passwd', join(folder, 'ffffffff.json'))
-  symlinkSync('/etc/passwd', join(folder, 'ffffffff.lock'))
-  writeFileSync(join(folder, 'something'), '')
-  const second = await detached()
-  assert.equal(await took(second, spare), true)
-  for (const name of readdirSync(folder)) {
-    if (/^0000000|^ffffffff|^something/.test(name)) rmSync(join(folder, name))
-  }
-  await stack.disposeAsync()
-  await removed(first, second)
 })

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { type CliOptions, until, type World } from './world.ts'
 
 /** A process in the document of `status`. */
@@ -48,4 +50,44 @@ export async function readySpares(world: World, count: number): Promise<readonly
     return found.length === count && found.every(({ state }) => state === 'ready')
   }, `${count} spares`)
   return found
+}
+
+/** Process id of a part of a spare. */
+export function pidOf(spare: Spare, name: 'supervisor' | 'agent' | 'init'): number {
+  const found = spare.processes.find((each) => each.name === name)
+  assert.ok(found !== undefined && found.pid > 0, `the ${name} of spare ${spare.id}`)
+  return found.pid
+}
+
+/** A container in the document of `inspect`, as far as tests of the pool read it. */
+export interface PooledContainer {
+  readonly agent: { readonly pid: number }
+  readonly init: { readonly pid: number }
+  readonly mounts: readonly {
+    readonly destination: string
+    readonly kind: string
+    readonly size: number
+  }[]
+}
+
+/** What `inspect` shows of one container. */
+export async function inspected(world: World, id: string): Promise<PooledContainer> {
+  const [found] = (await world.ok(['inspect', id, '--json'])).json<PooledContainer[]>()
+  assert.ok(found !== undefined)
+  return found
+}
+
+/** Whether a container has the enclaves of a spare. */
+export async function took(world: World, id: string, spare: Spare): Promise<boolean> {
+  const { agent, init } = await inspected(world, id)
+  const same = [agent.pid === pidOf(spare, 'agent'), init.pid === pidOf(spare, 'init')]
+  assert.equal(same[0], same[1], 'both of one spare, or none')
+  return same[0] === true
+}
+
+/** Waits until no process of a spare is left. */
+export async function gone(spare: Spare, why: string): Promise<void> {
+  for (const { name, pid } of spare.processes) {
+    await until(async () => !existsSync(`/proc/${pid}`), `the end of the ${name}: ${why}`)
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { ftruncateSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAX_READ } from '#lib/fuse'
 import { mountFuse } from '#platform/fuse'
@@ -87,6 +87,15 @@ export class Ground {
   /** Bytes of the scratch that the node's disk holds. */
   get scratchShare(): ScratchShare | undefined {
     return this.#scratch
+  }
+
+  /** Gives the disk back that a scratch holds which nobody wants: it must not be in use any more. */
+  clearScratch(): void {
+    try {
+      if (this.#scratch !== undefined) ftruncateSync(this.#scratch.fd, 0)
+    } catch {
+      // it goes with the file
+    }
   }
 
   /** Serves sealed layers as `f/NAME`. They belong to the ground from now on. */

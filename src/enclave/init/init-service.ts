@@ -129,7 +129,7 @@ export function createInitService(options: InitServiceOptions): InitService {
       if (state.at === 'new' || state.at === 'started' || state.at === 'closed') {
         throw outOfOrder('prepareScratch')
       }
-      workspace.prepare(Number(size))
+      await workspace.prepare(Number(size))
       return {}
     },
     async begin({ launchId }) {

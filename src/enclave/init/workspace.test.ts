@@ -22,22 +22,23 @@ function workspace(): Workspace {
 test('a host cannot slip a scratch on disk under a launch that wants memory', async () => {
   const place = workspace()
   const opening = place.open({ kind: 'tmpfs', size: SIZE })
-  assert.throws(() => place.prepare(SIZE), { code: 'INIT_STATE' })
+  await assert.rejects(place.prepare(SIZE), { code: 'INIT_STATE' })
   await assert.rejects(opening, { code: 'ROOTFS_MOUNT_FAILED' })
-  assert.throws(() => place.prepare(SIZE), { code: 'INIT_STATE' })
+  await assert.rejects(place.prepare(SIZE), { code: 'INIT_STATE' })
   await place.close()
 })
 
 test('a scratch is prepared once, in the sizes that there are, and not at the end', async () => {
   const place = workspace()
   for (const size of [0, SIZE - 4096, 2 ** 38 + 4096, Number.NaN]) {
-    assert.throws(() => place.prepare(size), { code: 'INIT_STATE' })
+    await assert.rejects(place.prepare(size), { code: 'INIT_STATE' })
   }
-  place.prepare(SIZE)
-  assert.throws(() => place.prepare(SIZE), { code: 'INIT_STATE' })
+  const preparing = assert.rejects(place.prepare(SIZE), { code: 'ROOTFS_MOUNT_FAILED' })
+  await assert.rejects(place.prepare(SIZE), { code: 'INIT_STATE' })
   await assert.rejects(place.open({ kind: 'disk', size: 2 * SIZE }), { code: 'INIT_STATE' })
+  await preparing
   await place.close()
   const closed = workspace()
   await closed.close()
-  assert.throws(() => closed.prepare(SIZE), { code: 'INIT_STATE' })
+  await assert.rejects(closed.prepare(SIZE), { code: 'INIT_STATE' })
 })

@@ -36,11 +36,12 @@ export class Workspace {
   }
 
   /**
-   * Begins to prepare an encrypted scratch of `size` bytes. The host says this, so it is a guess and no
-   * more: `open` decides, and says what went wrong. Throws InitError `INIT_STATE` at the second call, and
-   * once `open` was called: a request that comes right behind that of the start changes nothing.
+   * Prepares an encrypted scratch of `size` bytes; resolves when it is there. The host says this, so it is
+   * a guess and no more: `open` decides. Throws InitError `SCRATCH_UNAVAILABLE` or `ROOTFS_MOUNT_FAILED`,
+   * as `open` will; `INIT_STATE` at the second call, and once `open` was called: a request that comes right
+   * behind that of the start changes nothing.
    */
-  prepare(size: number): void {
+  async prepare(size: number): Promise<void> {
     if (this.#ground !== undefined || this.#opened || this.#closing !== undefined) {
       throw new InitError('INIT_STATE', 'preparing the scratch: not expected now')
     }
@@ -48,6 +49,8 @@ export class Workspace {
       throw new InitError('INIT_STATE', `preparing the scratch: ${MIN_SCRATCH} to ${MAX_SCRATCH}`)
     }
     this.#begin(size)
+    await this.#ground
+    await this.#disk
   }
 
   /**
@@ -71,6 +74,7 @@ export class Workspace {
     await this.#dropDisk()
     this.#ground ??= Ground.open(this.#options)
     const ground = await this.#ground
+    ground.clearScratch()
     this.#memory = mountMemoryScratch(ground, policy)
     return { ground, scratch: this.#memory }
   }

@@ -24,11 +24,17 @@ export async function waitForEnd(
   ])
 }
 
-/** Lets init take down what it made; one that does not come to its end is killed. */
-export async function endInit(init: Enclave<InitClient>): Promise<void> {
-  await init.calls.shutdown({}, { timeoutMs: SHUTDOWN_MS }).catch(() => {})
+/**
+ * Lets init take down what it made; one that does not come to its end is killed. Both parts of that, the
+ * call and its end, have `patience` milliseconds.
+ */
+export async function endInit(
+  init: Enclave<InitClient>,
+  patience: number = SHUTDOWN_MS,
+): Promise<void> {
+  await init.calls.shutdown({}, { timeoutMs: patience }).catch(() => {})
   const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, SHUTDOWN_MS)
+  const timer = setTimeout(late.resolve, patience)
   await Promise.race([init.process.ended, late.promise])
   clearTimeout(timer)
   await init.process.kill()

@@ -31,6 +31,8 @@ export interface RunJob extends JobBase {
     readonly key?: string
   }
   readonly record: ContainerRecord
+  /** Bytes of the encrypted scratch that its launch most likely wants; undefined: none. */
+  readonly scratch?: number
   /** `HostRequest` of the agent protocol. */
   readonly request: Readonly<Record<string, unknown>>
   /** Remove the container's record when it ends. */
@@ -55,6 +57,8 @@ export interface SpareJob extends JobBase {
   /** 8 hex digits. */
   readonly id: string
   readonly key: string
+  /** As in the jobs of its key: it is made while the spare waits. */
+  readonly scratch?: number
   /** Milliseconds that it outlives the last container of its key. */
   readonly linger: number
 }
@@ -64,6 +68,8 @@ export type Job = RunJob | AttestJob | SpareJob
 
 /** Later lines from the command. */
 export type JobOrder =
+  /** To a spare that has answered `claimed`: it may begin. */
+  | { readonly op: 'go' }
   | { readonly op: 'signal'; readonly signal: number }
   /** Give up: what has started meanwhile is ended and removed. */
   | { readonly op: 'cancel' }
@@ -89,7 +95,7 @@ export type JobEvent =
     }
   /** First word of a spare to who comes to claim it. */
   | { readonly event: 'spare'; readonly key: string }
-  /** Its answer to the job: from here on it is the supervisor of that container. */
+  /** Its answer to the job: told to go, it is the supervisor of that container. */
   | { readonly event: 'claimed' }
   | { readonly event: 'started'; readonly record: ContainerRecord }
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly data: string }

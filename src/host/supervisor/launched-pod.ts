@@ -65,6 +65,7 @@ export class LaunchedPod implements AsyncDisposable {
   readonly #log: PodLog
   readonly #sink = Promise.withResolvers<OutputSink>()
   #folder: string
+  #scratch: Promise<unknown> | undefined
   #ended: Promise<void> | undefined
 
   private constructor(folder: string, pod: Pod, log: PodLog) {
@@ -101,6 +102,17 @@ export class LaunchedPod implements AsyncDisposable {
       if (existsSync(from)) renameSync(from, join(folder, name))
     }
     this.#folder = folder
+  }
+
+  /**
+   * Lets init make an encrypted scratch of `size` bytes; resolves when it is there. It is made once: later
+   * calls hear what became of that. Rejects with what init says.
+   */
+  async prepareScratch(size: number): Promise<void> {
+    this.#scratch ??= this.enclaves.then(({ init }) =>
+      init.calls.prepareScratch({ size: BigInt(size) }),
+    )
+    await this.#scratch
   }
 
   /** Says, once, where output goes. */

@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toBase64, utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
-import { DEFAULT_SCRATCH } from '#lib/launch'
 import type { AgentClient } from '#protocol/agent'
 import { DiskWatch } from '../cache/disk-watch.ts'
 import { LayerStore, layersFolder } from '../cache/layer-store.ts'
@@ -129,9 +128,8 @@ async function runToEnd(
   const { agent, init } = await cancellable(pod.enclaves, life.signal)
   using _watch = watchForKilled(init.process)
   life.update({ agentPid: agent.process.pid, initPid: init.process.pid })
-  const scratch = expectedScratch(job.request)
-  // Made while the agent works. Init decides, and says at the start what went wrong.
-  if (scratch !== undefined) void init.calls.prepareScratch({ size: scratch }).catch(() => {})
+  // Made while the agent works, if it is not there yet. Init decides, and says at the start what went wrong.
+  if (job.scratch !== undefined) void pod.prepareScratch(job.scratch).catch(() => {})
   const { launchId, prepared } = await cancellable(
     prepare(job, agent, channel, life.signal),
     life.signal,
@@ -180,15 +178,6 @@ async function runToEnd(
     agentPid: 0,
     initPid: 0,
   })
-}
-
-// What the launch will most likely want; where it wants another, init makes that.
-function expectedScratch(request: Record<string, unknown>): bigint | undefined {
-  const { kind = 'disk', size = DEFAULT_SCRATCH.disk } = (request.scratch ?? {}) as {
-    kind?: string
-    size?: number
-  }
-  return kind === 'disk' ? BigInt(size) : undefined
 }
 
 async function prepare(

@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path'
 import { toBase64 } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
 import { CodedError } from '#lib/errors'
-import type { JsonValue } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
 import { socketPair } from '#platform/socket-pair'
 import { LayerStore } from '../cache/layer-store.ts'
@@ -12,7 +11,6 @@ import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import { channelLines } from './channel.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
 import { jobEvents } from './job-events.ts'
-import type { Claimable } from './pool/claim.ts'
 
 // one supervisor a container: what each of them costs in memory counts
 const NODE_FLAGS = [
@@ -106,51 +104,7 @@ export function startJob(context: CommandContext, inputs: JobInputs, job: Job): 
   }
 }
 
-/**
- * Hands a job to a spare. If that ends before it has taken it, a supervisor is started as for any other
- * job, and hears what was ordered meanwhile.
- */
-export function claimJob(spare: Claimable, job: Job, startCold: () => StartedJob): StartedJob {
-  const { socket, lines } = spare
-  const orders: JobOrder[] = []
-  let [cold, detached]: [StartedJob | undefined, boolean] = [undefined, false]
-  socket.write(jsonLine(job))
-  async function* events(): AsyncGenerator<JobEvent> {
-    if (await isTaken(lines)) {
-      yield* jobEvents(lines, logOf(job))
-      return
-    }
-    if (detached) return
-    socket.destroy()
-    cold = startCold()
-    for (const order of orders) cold.order(order)
-    yield* cold.events
-  }
-  return {
-    events: events(),
-    order(order) {
-      orders.push(order)
-      if (cold !== undefined) cold.order(order)
-      else if (socket.writable) socket.write(jsonLine(order))
-    },
-    detach() {
-      detached = true
-      socket.destroy()
-      cold?.detach()
-    },
-  }
-}
-
-async function isTaken(lines: AsyncGenerator<JsonValue>): Promise<boolean> {
-  try {
-    const { value } = await lines.next()
-    return (value as { event?: unknown } | undefined)?.event === 'claimed'
-  } catch {
-    return false
-  }
-}
-
-// Whoever started a supervisor: what it cannot tell anybody is there.
-function logOf({ root }: Job): string {
+/** Whoever started a supervisor: what it cannot tell anybody is there. */
+export function logOf({ root }: Job): string {
   return join(root, 'supervisor.log')
 }

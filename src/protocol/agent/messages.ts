@@ -8,7 +8,7 @@ export interface ConfigureRequest {
   readonly manifest: Uint8Array
 }
 
-/** What the host expects a launch to want, so that it can be made meanwhile. It decides nothing. */
+/** What the host expects a launch to want, so that it can be made meanwhile; answered when it is there. It decides nothing. */
 export interface PrepareScratchRequest {
   /** Bytes of an encrypted scratch on disk. */
   readonly size: bigint

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { CommandContext, CommandInput } from '#lib/command'
 import { CodedError } from '#lib/errors'
+import { DEFAULT_SCRATCH } from '#lib/launch'
 import { MAX_SCRATCH, MIN_SCRATCH, SCRATCH_CHUNK } from '#lib/scratch'
 import { envFileWords, envFlagWords, parseEnv } from './env-file.ts'
 
@@ -50,6 +51,18 @@ export function scratchRequest(text: string | undefined): {
     )
   }
   return { scratch: { kind, size } }
+}
+
+/**
+ * Bytes of the encrypted scratch that a launch with this request most likely wants, so that it can be made
+ * before the owner's policy is asked; undefined: none. Where the launch wants another, init decides.
+ */
+export function expectedScratch(request: Readonly<Record<string, unknown>>): number | undefined {
+  const { kind = 'disk', size = DEFAULT_SCRATCH.disk } = (request.scratch ?? {}) as {
+    kind?: string
+    size?: number
+  }
+  return kind === 'disk' ? size : undefined
 }
 
 /** Refuses flags of docker that this version does not have. Throws CodedError FEATURE_NOT_BUILT. */

@@ -9,14 +9,15 @@ import { needCgroups } from '../cgroup-controllers.ts'
 import { needFuseDevice } from '../fuse-device.ts'
 import type { RunJob } from '../job.ts'
 import { findSpare } from '../pool/claim.ts'
+import { claimJob } from '../pool/claim-job.ts'
 import { poolKey } from '../pool/pool-key.ts'
 import { processStart } from '../process-start.ts'
 import { MAX_COMMAND } from '../record.ts'
-import { claimJob, type JobInputs, openInputs, type StartedJob, startJob } from '../start-job.ts'
+import { type JobInputs, openInputs, type StartedJob, startJob } from '../start-job.ts'
 import { ContainerStore } from '../store.ts'
 import { containerName, newId } from './container-name.ts'
 import { FollowedRun } from './followed-run.ts'
-import { refuseUnbuilt, requestOf, stopSeconds } from './run-request.ts'
+import { expectedScratch, refuseUnbuilt, requestOf, stopSeconds } from './run-request.ts'
 import { banner, checkTee, ENCLAVE_OPTIONS, withRunCode } from './shared.ts'
 
 const MAX_IMAGE = 4096
@@ -81,8 +82,12 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
     needCgroups()
     banner(context)
     const detach = input.flag('detach')
-    const key = keyOf(context, inputs)
-    using spare = key === undefined ? undefined : await findSpare(context.places.state, key)
+    const size = expectedScratch(request)
+    const scratch = size === undefined ? {} : { scratch: size }
+    const key = keyOf(context, inputs, scratch)
+    using spare =
+      key === undefined ? undefined : await findSpare(context.places.state, key, context.signal)
+    context.signal.throwIfAborted()
     return await recorded(
       context,
       {
@@ -90,6 +95,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
         ...inputs.base,
         explain: input.flag('explain'),
         pool: { ...context.pool, ...(key === undefined ? {} : { key }) },
+        ...scratch,
         request,
         remove: input.flag('rm'),
         attach: !detach,
@@ -128,7 +134,11 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
   }
 }
 
-function keyOf({ pool, program }: CommandContext, { base }: JobInputs): string | undefined {
+function keyOf(
+  { pool, program }: CommandContext,
+  { base }: JobInputs,
+  scratch: Pick<RunJob, 'scratch'>,
+): string | undefined {
   if (pool.size === 0) return undefined
   const { root, bundle } = base
   return poolKey({
@@ -136,6 +146,7 @@ function keyOf({ pool, program }: CommandContext, { base }: JobInputs): string |
     bundle,
     initData: fromBase64(base.initData, 'init-data'),
     keepsLayers: base.cacheMaxSize > 0,
+    ...scratch,
     program: join(program.dist, 'supervisor.cjs'),
     mounts: readlinkSync('/proc/self/ns/mnt'),
   })

@@ -3,8 +3,9 @@ import type { JsonValue } from '#lib/json'
 import { channelLines } from '../channel.ts'
 import { PoolFolder } from './pool-folder.ts'
 
-/** A spare answers within milliseconds; one that does not is not worth waiting for. */
+/** A spare answers within milliseconds; one that does not is not worth waiting for, nor are all of them. */
 const GREETING_MS = 500
+const GREETINGS_MS = 1000
 
 /** A spare that waits for our job, and for nobody else's. Disposing of it gives it back to the pool. */
 export interface Claimable extends Disposable {
@@ -13,10 +14,14 @@ export interface Claimable extends Disposable {
 }
 
 /**
- * Finds a spare of a key. Undefined where there is none, or none that answers: then a start is cold.
- * Never throws.
+ * Finds a spare of a key. Undefined where there is none, or none that answers, and when
+ * `signal` is aborted. Never throws.
  */
-export async function findSpare(state: string, key: string): Promise<Claimable | undefined> {
+export async function findSpare(
+  state: string,
+  key: string,
+  signal: AbortSignal,
+): Promise<Claimable | undefined> {
   const folder = new PoolFolder(state, key)
   try {
     if (!folder.usable) return undefined
@@ -25,8 +30,10 @@ export async function findSpare(state: string, key: string): Promise<Claimable |
       .flatMap((id) => folder.read(id) ?? [])
       .filter((entry) => entry.state === 'ready')
       .sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1))
+    const end = performance.now() + GREETINGS_MS
     for (const { id } of ready) {
-      const found = await greeted(folder.socket(id), key)
+      if (signal.aborted || performance.now() > end) break
+      const found = await greeted(folder.socket(id), key, signal)
       if (found !== undefined) return found
     }
   } catch {
@@ -35,9 +42,15 @@ export async function findSpare(state: string, key: string): Promise<Claimable |
   return undefined
 }
 
-async function greeted(path: string, key: string): Promise<Claimable | undefined> {
+async function greeted(
+  path: string,
+  key: string,
+  signal: AbortSignal,
+): Promise<Claimable | undefined> {
   const socket = connect(path)
-  const patience = setTimeout(() => socket.destroy(), GREETING_MS)
+  const stop = (): void => void socket.destroy()
+  signal.addEventListener('abort', stop)
+  const patience = setTimeout(stop, GREETING_MS)
   socket.on('error', () => {})
   const lines = channelLines(socket)
   try {
@@ -50,6 +63,7 @@ async function greeted(path: string, key: string): Promise<Claimable | undefined
     // it ended, somebody else was faster, or it is something else
   } finally {
     clearTimeout(patience)
+    signal.removeEventListener('abort', stop)
   }
   socket.destroy()
   return undefined

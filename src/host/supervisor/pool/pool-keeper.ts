@@ -96,6 +96,7 @@ export class PoolKeeper {
     const id = randomBytes(4).toString('hex')
     using lock = folder.reserve(id)
     const { root, state, cacheMaxSize, bundleRoot, bundleDir, bundle, initData, initDataFile } = job
+    const scratch = job.scratch === undefined ? {} : { scratch: job.scratch }
     const inputs = {
       root,
       state,
@@ -107,7 +108,7 @@ export class PoolKeeper {
       initDataFile,
     }
     const { key, linger } = pool
-    const spare = { kind: 'spare', ...inputs, id, key, linger } as const
+    const spare = { kind: 'spare', ...inputs, ...scratch, id, key, linger } as const
     startSpare(this.#host, lock, spare, () => this.#failed())
   }
 }

@@ -18,6 +18,7 @@ const inputs: PodInputs = {
   program: join(folder, 'supervisor.cjs'),
   mounts: 'mnt:[1]',
   keepsLayers: true,
+  scratch: 2 ** 32,
 }
 
 test('each thing that a pod is opened with makes another key; the same things make the same', () => {
@@ -33,6 +34,9 @@ test('each thing that a pod is opened with makes another key; the same things ma
   }
   other('init-data', poolKey({ ...inputs, initData: new Uint8Array(17) }))
   other('layers', poolKey({ ...inputs, keepsLayers: false }))
+  const { scratch, ...none } = inputs
+  other('no scratch', poolKey(none))
+  other('another scratch', poolKey({ ...inputs, scratch: 2 * (scratch ?? 0) }))
   other('mounts', poolKey({ ...inputs, mounts: 'mnt:[2]' }))
   for (const name of files) {
     put(name, `${name}, changed`)

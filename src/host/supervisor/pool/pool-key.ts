@@ -4,7 +4,7 @@ import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { fromBase64 } from '#lib/bytes'
 import { DEVICE_FILE } from '../../launcher/sim/device-file.ts'
-import type { JobBase } from '../job.ts'
+import type { JobBase, SpareJob } from '../job.ts'
 
 /** What a pod is opened with before anything of its container is known. */
 export interface PodInputs {
@@ -16,6 +16,8 @@ export interface PodInputs {
   readonly initData: Uint8Array
   /** Whether the layers that the node keeps are among its mounts. */
   readonly keepsLayers: boolean
+  /** Bytes of the encrypted scratch that init makes ahead; undefined: none. */
+  readonly scratch?: number
   /** File of the supervisor program. */
   readonly program: string
   /** Name of the mount namespace that commands run in, as `/proc/PID/ns/mnt` has it. */
@@ -51,6 +53,7 @@ export function poolKey(inputs: PodInputs): string | undefined {
     for (const file of ['/etc/resolv.conf', '/etc/hosts']) add(contentOf(file))
     add(inputs.mounts)
     add(inputs.keepsLayers ? 'layers' : '')
+    add(String(inputs.scratch ?? ''))
     for (const name of NAMESPACES) add(readlinkSync(`/proc/self/ns/${name}`))
     for (const name of ['cgroup', 'limits', 'oom_score_adj'])
       add(readFileSync(`/proc/self/${name}`))
@@ -66,17 +69,22 @@ export function poolKey(inputs: PodInputs): string | undefined {
  * True while a command of now would ask for just such a pod as `job` has: nothing that goes into its key
  * has changed, and the init-data are still those of their file.
  */
-export function isWanted(job: JobBase, key: string, mounts: string): boolean {
+export function isWanted(
+  job: JobBase & Pick<SpareJob, 'scratch'>,
+  key: string,
+  mounts: string,
+): boolean {
   const [, program = ''] = process.argv
   const { root, bundle } = job
   const keepsLayers = job.cacheMaxSize > 0
+  const scratch = job.scratch === undefined ? {} : { scratch: job.scratch }
   const initData = fromBase64(job.initData, 'init-data')
   try {
     if (!readFileSync(job.initDataFile).equals(initData)) return false
   } catch {
     return false
   }
-  return poolKey({ root, bundle, initData, keepsLayers, program, mounts }) === key
+  return poolKey({ root, bundle, initData, keepsLayers, ...scratch, program, mounts }) === key
 }
 
 function issues(platform: string): string {

@@ -8,17 +8,22 @@ import { mrEnclave } from '#lib/manifest'
 import { readBundle } from '../../launcher/signed-bundle.ts'
 import { cancellable } from '../cancellable.ts'
 import { channelLines, JobChannel } from '../channel.ts'
+import { endInit } from '../enclave-end.ts'
 import type { RunJob, SpareJob } from '../job.ts'
+import { watchForKilled } from '../killed-watch.ts'
 import { LaunchedPod } from '../launched-pod.ts'
 import { processStart } from '../process-start.ts'
 import type { WorkFolder } from '../store.ts'
 import { END_SPARE } from './end-spares.ts'
+import { removeOrphan } from './orphan.ts'
 import { PoolFolder } from './pool-folder.ts'
 import { isWanted } from './pool-key.ts'
 import type { SpareEntry } from './spare-entry.ts'
 
 /** How often a spare looks whether it is still wanted. */
 const LOOK_MS = 500
+/** Less than whoever ends a spare waits before he kills it. */
+const SHUTDOWN_MS = 1000
 /** How long somebody who wants a spare may take to say for what. */
 const CLAIM_MS = 5000
 
@@ -48,10 +53,10 @@ export interface SpareOptions {
 export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare | undefined> {
   const { job, work, abort } = options
   const folder = new PoolFolder(job.state, job.key)
-  let claimed = false
-  // once it is a container's, nobody ends it as a spare any more
+  let decided = false
+  // once it is a container's, or ends anyway, nobody ends it as a spare any more
   const end = (): void => {
-    if (!claimed) abort.abort(new CodedError('INTERRUPTED', 'the spare is not wanted'))
+    if (!decided) abort.abort(new CodedError('INTERRUPTED', 'the spare is not wanted'))
   }
   process.on(END_SPARE, end)
   const entry = entryOf(job)
@@ -60,6 +65,14 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
   const pod = stack.use(await LaunchedPod.launch(job, work.path))
   const { agent, init } = await cancellable(pod.enclaves, abort.signal)
   for (const { process } of [agent, init]) void process.ended.then(end)
+  using _killed = watchForKilled(init.process)
+  stack.defer(async () => {
+    decided = true
+    await endInit(init, SHUTDOWN_MS)
+  })
+  if (job.scratch !== undefined) {
+    await cancellable(pod.prepareScratch(job.scratch), abort.signal)
+  }
   // what it was started for may have changed while it read it
   if (!isCurrent(options)) return undefined
   using _watch = watch(options, folder, end)
@@ -74,12 +87,20 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
   const lives = [agent, init].every(({ process }) => processStart(process.pid) !== undefined)
   if (abort.signal.aborted || !lives || claim.job.pool.key !== job.key || !isCurrent(options)) {
     claim.socket.destroy()
+    await removeOrphan(claim.job)
     return undefined
   }
-  claimed = true
+  decided = true
   options.leave()
   const channel = new JobChannel(claim.socket, claim.lines)
   void channel.send({ event: 'claimed' })
+  // A command that could not wait has started another supervisor by then, or nothing: it says so, or its end does.
+  const order = await cancellable(channel.next(), abort.signal)
+  if ((order as { op?: unknown } | undefined)?.op !== 'go') {
+    channel.close()
+    await removeOrphan(claim.job)
+    return undefined
+  }
   stack.move()
   return { job: claim.job, channel, pod }
 }
