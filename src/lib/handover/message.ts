@@ -10,8 +10,13 @@ export const NONCE_LENGTH = 32
 export const SESSION_LENGTH = 16
 
 const PROOF_LENGTH = 32
+/** Bytes of M1 beside the TARGETINFO: form, launch id, N_I, X_I and the length of TI_I. */
+const HELLO_FIXED = 1 + LAUNCH_ID_LENGTH + NONCE_LENGTH + X25519_LENGTH + 4
 const MAX_NAME = 256
 const MAX_SEALED = 3 * 1024 * 1024
+/** M1 and M5 of any form; each form has one length of M1. */
+const MAX_HELLO = 1024
+const MAX_CONFIRM = 1024
 
 /** M1, from init. */
 export interface Hello {
@@ -76,7 +81,7 @@ export function parseMessage(bytes: Uint8Array): Message {
 function readMessage(r: Reader, type: number): Message {
   switch (type) {
     case 1:
-      return { type, m1: rest(r, 'M1') }
+      return { type, m1: rest(r, 'M1', MAX_HELLO) }
     case 2:
       return {
         type,
@@ -91,9 +96,13 @@ function readMessage(r: Reader, type: number): Message {
         proof: r.bytes(PROOF_LENGTH, 'F'),
       }
     case 4:
-      return { type, sealed: rest(r, 'M4') }
+      return { type, sealed: rest(r, 'M4', MAX_SEALED) }
     case 5:
-      return { type, session: r.bytes(SESSION_LENGTH, 'session'), sealed: rest(r, 'M5') }
+      return {
+        type,
+        session: r.bytes(SESSION_LENGTH, 'session'),
+        sealed: rest(r, 'M5', MAX_CONFIRM),
+      }
     default:
       throw new FormatError('FORMAT_INVALID', 'message type', 0, `is ${type}`)
   }
@@ -110,8 +119,13 @@ export function encodeHello(form: EvidenceForm['code'], hello: Hello): Uint8Arra
     .finish()
 }
 
-/** Parses M1; another form than ours is refused. */
+/** Parses M1, which has one length; another form than ours is refused. */
 export function parseHello(m1: Uint8Array, form: FormShape): Hello {
+  const length = HELLO_FIXED + form.targetInfoSize
+  if (m1.length !== length) {
+    const found = `has ${m1.length} bytes, not ${length}`
+    throw new FormatError('FORMAT_INVALID', 'M1', 0, found)
+  }
   const r = new Reader(m1)
   if (r.u8('form') !== form.code) {
     throw new FormatError('FORMAT_INVALID', 'form', 0, 'is not the one of this enclave')
@@ -166,9 +180,9 @@ function readTargetInfo(r: Reader, field: string, { targetInfoSize }: FormShape)
   throw new FormatError('FORMAT_INVALID', field, r.offset, found)
 }
 
-function rest(r: Reader, field: string): Uint8Array {
-  if (r.remaining > MAX_SEALED) {
-    throw new FormatError('FORMAT_LIMIT', field, r.offset, `is above ${MAX_SEALED} bytes`)
+function rest(r: Reader, field: string, max: number): Uint8Array {
+  if (r.remaining > max) {
+    throw new FormatError('FORMAT_LIMIT', field, r.offset, `is above ${max} bytes`)
   }
   return r.bytes(r.remaining, field)
 }

@@ -208,6 +208,77 @@ test('an agent whose own identity could not be read once reads it again', async 
   assert.equal((await responder.handle(await begin()))[0], 2)
 })
 
+test('an M1 that leads nowhere costs no report, no quote and no verification', async () => {
+  let asked = 0
+  const counted =
+    <A extends readonly unknown[], R>(call: (...args: A) => R) =>
+    (...args: A): R => {
+      asked++
+      return call(...args)
+    }
+  const tee = quoting(AGENT)
+  assert.ok(ANCHOR)
+  const responder = createResponder({
+    form: quoteForm({
+      tee: {
+        quote: counted(tee.quote),
+        targetInfo: counted(tee.targetInfo),
+        report: counted(tee.report),
+      },
+      ...{ anchor: ANCHOR, minTcbEvaluationDataNumber: 17, now: () => FORGE_NOW.getTime() },
+      collateral: counted(async () => BASE.collateral),
+    }),
+    peer: { mrEnclave: INIT.mrEnclave },
+    initDataDigest: DIGEST,
+    now: () => 0,
+  })
+  const manifestDigest = `sha256:${'0'.repeat(64)}`
+  const payload = { layers: [], config: fill(1), scratch: fill(2) }
+  const offer = { podId: 'p', containerId: 'c', manifestDigest, payload }
+  const init = (launchId: Uint8Array) =>
+    createInitiator({
+      form: form(quoting(INIT)),
+      launchId,
+      peer: { mrSigner: fill(0x51), isvProdId: 1, minIsvSvn: 2 },
+    })
+  const spent = responder.offer(offer)
+  const first = init(spent)
+  await responder.handle(await first.handle(await responder.handle(await first.begin())))
+  assert.equal(asked, 5, 'identity, report, quote and two verifications')
+
+  const launchId = responder.offer(offer)
+  const m1 = await init(launchId).begin()
+  const smallOrder = m1.slice()
+  smallOrder.fill(0, 2 + 64, 2 + 96)
+  asked = 0
+  const nowhere: readonly [string, Uint8Array, string][] = [
+    ['cut', m1.subarray(0, m1.length - 1), 'HANDOVER_REFUSED'],
+    ['longer', concat(m1, fill(0, 1)), 'HANDOVER_REFUSED'],
+    ['three MiB', concat(m1, fill(0, 3 * 1024 * 1024)), 'HANDOVER_REFUSED'],
+    ['of no form', m1.with(1, 3), 'HANDOVER_REFUSED'],
+    ['of the other form', await local1(launchId), 'HANDOVER_REFUSED'],
+    ['with a TARGETINFO', concat(m1.with(m1.length - 3, 2), fill(0, 512)), 'HANDOVER_REFUSED'],
+    ['a public key of small order', smallOrder, 'HANDOVER_REFUSED'],
+    ['for no launch', await init(fill(9)).begin(), 'HANDOVER_UNKNOWN'],
+    ['for a launch that is spent', await init(spent).begin(), 'HANDOVER_SPENT'],
+  ]
+  for (const [what, message, code] of nowhere) {
+    await assert.rejects(responder.handle(message), { code }, what)
+    assert.equal(asked, 0, what)
+  }
+  // And none of them took one of the eight places.
+  for (let i = 0; i < 8; i++) await responder.handle(await init(launchId).begin())
+  asked = 0
+  await assert.rejects(responder.handle(await init(launchId).begin()), { code: 'HANDOVER_BUSY' })
+  assert.equal(asked, 0, 'one too many')
+})
+
+/** M1 of an init with local reports. */
+async function local1(launchId: Uint8Array): Promise<Uint8Array> {
+  const peer = { mrSigner: fill(0x51), isvProdId: 1, minIsvSvn: 2 }
+  return createInitiator({ form: reportForm(local.tee(INIT)), launchId, peer }).begin()
+}
+
 test('a swapped form is refused, whichever side has which', async () => {
   await refusedFor({ init: reportForm(local.tee(INIT)) }, 'not valid')
   await refusedFor({ agent: reportForm(local.tee(AGENT)) }, 'not valid')

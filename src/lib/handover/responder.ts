@@ -136,8 +136,9 @@ class ResponderMachine implements Responder {
   }
 
   async #onHello(m1: Uint8Array): Promise<Uint8Array> {
+    // What costs nothing comes first: anybody on the node can send an M1.
     // Kept past this call, while the buffer of the frame is not ours.
-    const bytes = new Uint8Array(m1)
+    const bytes = copyOf(m1)
     const hello = parseHello(bytes, this.#options.form)
     const launch = this.#table.launch(hello.launchId)
     if (launch === undefined) {
@@ -158,10 +159,12 @@ class ResponderMachine implements Responder {
 
   async #open(launch: Launch, hello: Hello, t1: Transcript): Promise<Uint8Array> {
     const { form, initDataDigest } = this.#options
-    const self = await this.#ownSelf()
     const secret = this.#random(X25519_LENGTH)
     const pair = keyPair(secret)
     secret.fill(0)
+    // A key of small order would end the handover at M3, after all that is expensive.
+    sharedSecret(pair.privateKey, hello.publicKey).fill(0)
+    const self = await this.#ownSelf()
     const b2 = encodeOffer({
       nonce: this.#random(NONCE_LENGTH),
       publicKey: pair.publicKey,
