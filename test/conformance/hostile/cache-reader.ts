@@ -1,5 +1,6 @@
 import { createDecipheriv, createHash } from 'node:crypto'
-import { constants, readFileSync } from 'node:fs'
+import { constants } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { recordFile } from '#lib/cache'
 import {
@@ -62,12 +63,12 @@ export async function lookOrKeep(directory: string, layer: CacheLayer): Promise<
  * What a reader gets who has the keys but checks nothing: no tag of a record, of a table or of a chunk, no
  * root, no name. What the host changed shows here.
  */
-export function lookUnchecked(directory: string, layer: CacheLayer): Look {
+export async function lookUnchecked(directory: string, layer: CacheLayer): Promise<Look> {
   using keys = keysOf(layer)
   let image: Uint8Array
   let flags: number
   try {
-    const record = readFileSync(join(directory, recordFile(keys.name)), AT_ONCE)
+    const record = await readFile(join(directory, recordFile(keys.name)), AT_ONCE)
     const start = Uint8Array.of(...record.subarray(24, 36), 0, 0, 0, 2)
     const cipher = createDecipheriv('aes-256-ctr', keys.wrappingKey, start)
     const plain = cipher.update(record.subarray(36, 177))
@@ -75,7 +76,7 @@ export function lookUnchecked(directory: string, layer: CacheLayer): Look {
     // the length that the record gives, as far as anything could have it
     const length = Number(plain.readBigUInt64BE(68 + 12))
     const file = cachedLayerFile(record.subarray(8, 24))
-    const data = readFileSync(join(directory, file), AT_ONCE).subarray(HEADER_BLOCK)
+    const data = (await readFile(join(directory, file), AT_ONCE)).subarray(HEADER_BLOCK)
     image = decrypted(plain.subarray(0, 32), data.subarray(0, Math.min(length, data.length)))
   } catch (error) {
     return { kind: 'refused', code: (error as { code?: string }).code ?? 'broken' }

@@ -36,7 +36,7 @@ describe('a host that edits the layers that a node keeps', { skip: skip ?? false
     host.restore()
     for (const { layer } of [host.first, host.second, host.plain]) {
       assert.deepEqual(await look(host.directory, layer), { kind: 'right' }, layer.name)
-      assert.deepEqual(lookUnchecked(host.directory, layer), { kind: 'right' }, layer.name)
+      assert.deepEqual(await lookUnchecked(host.directory, layer), { kind: 'right' }, layer.name)
     }
   }
 
@@ -49,7 +49,7 @@ describe('a host that edits the layers that a node keeps', { skip: skip ?? false
       assert.deepEqual(host.changed(), [...edit.changes(host)].sort(), `${name}: turn ${turn}`)
       for (const { layer } of edit.looked?.(host) ?? [host.first]) {
         sealed.add(await look(host.directory, layer))
-        twin.add(lookUnchecked(host.directory, layer))
+        twin.add(await lookUnchecked(host.directory, layer))
       }
       host.restore()
     }
@@ -125,7 +125,7 @@ describe('a host that edits the layers that a node keeps', { skip: skip ?? false
     const { layer } = host.first
     for (const { name, edit, twin: unchecked, unseen } of RACES) {
       /** Before each step, to stay and for that step only; gives the number of steps. */
-      const race = async (act: () => Promise<void> | void): Promise<number> => {
+      const race = async (act: () => Promise<void>): Promise<number> => {
         const steps = await interposed(() => {}, act)
         for (const stays of [true, false]) {
           for (let at = 0; at < steps; at++) {
@@ -141,7 +141,7 @@ describe('a host that edits the layers that a node keeps', { skip: skip ?? false
       const [sealed, twin] = [new Looks(), new Looks()]
       const steps = await race(async () => sealed.add(await look(host.directory, layer)))
       assert.ok(steps >= STEPS, `${name}: ${steps} steps are seen`)
-      await race(() => twin.add(lookUnchecked(host.directory, layer)))
+      await race(async () => twin.add(await lookUnchecked(host.directory, layer)))
       await healed()
       const [seen, believed] = [sealed.result(), twin.result()]
       rows.push({ name: `cache, between steps: ${name}`, sealed: seen, twin: believed })

@@ -2,30 +2,13 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import type { DiskMode } from './disk-entry.ts'
+import { DISK_CASES, type DiskCase } from './disk-modes.ts'
 import { hostileSetting, SCALE, SEED, type Setting } from './setting.ts'
 import { dropCaches, meeting, type Reading } from './stack.ts'
 import { type Row, tableOf } from './table.ts'
 
 const skip =
   process.getuid?.() !== 0 ? 'needs root' : existsSync('/dev/fuse') ? undefined : 'needs /dev/fuse'
-
-/** What the disk does, and whether its answers hold other bytes: an unauthenticated reader sees them. */
-const MODES: readonly (readonly [DiskMode, 'right' | 'refused', 'harmless' | 'lies'])[] = [
-  ['honest', 'right', 'harmless'],
-  ['delays', 'right', 'harmless'],
-  ['answers in reverse order', 'right', 'harmless'],
-  // the reader asks again for what is missing
-  ['answers short', 'right', 'harmless'],
-  ['fails at random', 'refused', 'harmless'],
-  ['ends every file early', 'refused', 'harmless'],
-  ['exchanges two answers', 'refused', 'lies'],
-  ['answers with the bytes of the last read', 'refused', 'lies'],
-  ['answers with the next chunk', 'refused', 'lies'],
-  ['answers with the older file', 'refused', 'lies'],
-  ['changes a byte every other time', 'refused', 'lies'],
-  ['answers with noise', 'refused', 'lies'],
-]
 
 describe('a disk that answers as it likes, under load', { skip: skip ?? false }, () => {
   let setting: Setting
@@ -51,20 +34,19 @@ describe('a disk that answers as it likes, under load', { skip: skip ?? false },
     await stack.order({ do: 'disk', at, files, seed: SEED })
   }
 
-  async function underLoad(kind: 'sealed' | 'twin', mode: DiskMode): Promise<Reading> {
+  async function underLoad(kind: 'sealed' | 'twin', disk: DiskCase): Promise<Reading> {
     const { stack, spool, layers } = setting
     const refused =
       kind === 'sealed'
         ? await stack.mount(spool, setting.handover())
         : await stack.mountTwin(layers.map((_, i) => join(at, `twin-${i}`)))
     assert.equal(refused, undefined)
-    await stack.order({ do: 'diskMode', mode })
+    await stack.order({ do: 'diskMode', mode: disk.mode })
     const load = (seed: number): Promise<Reading> => {
       dropCaches()
       return stack.load(seed, SCALE)
     }
-    const [, outcome, kindOfAnswer] = MODES.find(([name]) => name === mode) ?? []
-    const wanted = kind === 'sealed' ? outcome === 'refused' : kindOfAnswer === 'lies'
+    const wanted = kind === 'sealed' ? disk.outcome === 'refused' : disk.answers === 'lies'
     const reading = await (wanted ? meeting(kind, load) : load(SEED))
     await stack.order({ do: 'diskMode', mode: 'honest' })
     if (kind === 'sealed') {
@@ -78,10 +60,11 @@ describe('a disk that answers as it likes, under load', { skip: skip ?? false },
 
   test('every answer gives right bytes or an error, and lies show in the plain twin', async () => {
     await startDisk()
-    for (const [mode, outcome, answers] of MODES) {
-      const sealed = await underLoad('sealed', mode)
+    for (const disk of DISK_CASES) {
+      const { mode, outcome, answers } = disk
+      const sealed = await underLoad('sealed', disk)
       // Where no answer lies there is nothing for the twin to show.
-      const twin = answers === 'lies' ? await underLoad('twin', mode) : undefined
+      const twin = answers === 'lies' ? await underLoad('twin', disk) : undefined
       rows.push({ name: `disk: ${mode}`, sealed, ...(twin === undefined ? {} : { twin }) })
       assert.equal(sealed.wrong, 0, `${mode}: ${sealed.samples.join('; ')}`)
       if (outcome === 'right') assert.equal(sealed.refused, 0, mode)

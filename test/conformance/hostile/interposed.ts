@@ -13,7 +13,7 @@ export type BetweenSteps = (step: number) => void
  */
 export async function interposed(
   between: BetweenSteps,
-  body: () => Promise<void> | void,
+  body: () => Promise<void>,
 ): Promise<number> {
   let steps = 0
   let inside = false
@@ -26,9 +26,10 @@ export async function interposed(
       inside = false
     }
   }
-  for (const name of ['openSync', 'fstatSync', 'lstatSync', 'readSync', 'readFileSync'] as const) {
+  for (const name of ['openSync', 'fstatSync', 'lstatSync', 'readSync'] as const) {
     before(fs, name, step)
   }
+  before(promises, 'readFile', step)
   const open = promises.open
   mock.method(promises, 'open', async (...args: Parameters<typeof open>): Promise<FileHandle> => {
     step()
