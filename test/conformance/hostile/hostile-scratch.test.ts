@@ -18,9 +18,9 @@ import { hostileSetting, SCALE, SEED, type Setting } from './setting.ts'
 import { dropCaches, meeting, type Reading } from './stack.ts'
 import { type Row, tableOf } from './table.ts'
 
-const SIZE = 64 * 1024 * 1024
+const SIZE = 32 * 1024 * 1024
 const CHUNK = 4096
-const FILES = 500 * SCALE
+const FILES = 200 * SCALE
 
 function missing(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root'
@@ -240,7 +240,7 @@ describe('a host that edits the encrypted scratch', { skip: skip ?? false }, () 
 
   test('a full disk of the node is an error for who writes, and never older bytes', async () => {
     const { stack, spool } = setting
-    const scratch = { kind: 'disk', size: SIZE, disk: 6 * 1024 * 1024 } as const
+    const scratch = { kind: 'disk', size: SIZE, disk: 3 * 1024 * 1024 } as const
     assert.equal(await stack.mount(spool, setting.handover(), scratch), undefined)
     const writing = await stack.work({ ...task, kind: 'write', version: 1 })
     assert.equal(writing.wrong, 0, writing.samples.join('; '))

@@ -39,7 +39,7 @@ export interface Setting extends AsyncDisposable {
   readonly layers: readonly HostileLayer[]
   readonly expected: readonly Expected[]
   readonly stack: Stack
-  /** The sealed file of a layer, to be edited; `older` for what it was replaced with. */
+  /** The sealed file of a layer, to be edited and restored; `older` for what it was replaced with. */
   sealedVictim(layer: number, older?: boolean): Victim
   /** The plain image of a layer, to be edited. */
   twinVictim(layer: number, older?: boolean): Victim
@@ -51,7 +51,7 @@ export interface Setting extends AsyncDisposable {
 export const PROGRAM = 'busybox'
 
 /** Builds it all in a temporary folder: a tree of so many files, four fifths of them in the base. */
-export async function hostileSetting(files: number = 2000 * SCALE): Promise<Setting> {
+export async function hostileSetting(files: number = 400 * SCALE): Promise<Setting> {
   const folder = testFolder()
   const spool = join(folder.path, 'spool')
   const layers: HostileLayer[] = []
@@ -95,6 +95,13 @@ export async function hostileSetting(files: number = 2000 * SCALE): Promise<Sett
       firstMetadata: Math.floor((image.readUInt32LE(1024 + 40) * 4096) / CHUNK_SIZE),
     }
   }
+  // Read once: there are hundreds of cases.
+  const victims = new Map<string, Victim>()
+  const victim = (path: string, i: number, dataStart: number): Victim => {
+    const one = victims.get(path) ?? new Victim(path, layoutOf(i, dataStart))
+    victims.set(path, one)
+    return one
+  }
   return {
     folder: folder.path,
     spool,
@@ -103,14 +110,15 @@ export async function hostileSetting(files: number = 2000 * SCALE): Promise<Sett
     stack,
     sealedVictim(i, older = false) {
       const { file } = older ? layerOf(i).older : layerOf(i).sealed
-      return new Victim(join(spool, file), layoutOf(i, HEADER_BLOCK))
+      return victim(join(spool, file), i, HEADER_BLOCK)
     },
     twinVictim(i, older = false) {
-      return new Victim(older ? layerOf(i).olderTwin : layerOf(i).twin, layoutOf(i, 0))
+      return victim(older ? layerOf(i).olderTwin : layerOf(i).twin, i, 0)
     },
     handover: () => layers.map(({ sealed }) => ({ ...sealed, key: Uint8Array.from(sealed.key) })),
     async [Symbol.asyncDispose]() {
       await stack[Symbol.asyncDispose]()
+      for (const one of victims.values()) one[Symbol.dispose]()
       folder[Symbol.dispose]()
     },
   }

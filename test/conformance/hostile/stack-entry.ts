@@ -2,7 +2,6 @@ import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_pro
 import { once } from 'node:events'
 import { mkdirSync, rmdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isMainThread } from 'node:worker_threads'
 import { loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
@@ -11,7 +10,7 @@ import { openLayers } from '../../../src/enclave/init/open-layers.ts'
 import { mountRootfs, type Rootfs } from '../../../src/enclave/init/rootfs.ts'
 import { mountDiskScratch, mountMemoryScratch } from '../../../src/enclave/init/scratch.ts'
 import { ServePool } from '../../../src/enclave/init/serve-pool.ts'
-import { runServeWorker } from '../../../src/enclave/init/serve-worker.ts'
+import { bundleServeEntry } from '../../support/serve-bundle.ts'
 import type { DiskMode } from './disk-entry.ts'
 import type { Counts } from './reader-entry.ts'
 import type { ScratchTask } from './scratch-worker-entry.ts'
@@ -88,6 +87,7 @@ const { rdonly, nodev, nosuid } = MOUNT_FLAGS
 
 class Stack {
   #base = ''
+  #serveEntry = ''
   #readers: ChildProcess[] = []
   #worker: ChildProcess | undefined
   #disk: { readonly process: ChildProcess; readonly at: string } | undefined
@@ -97,6 +97,7 @@ class Stack {
     switch (order.do) {
       case 'begin':
         this.#base = order.base
+        this.#serveEntry = bundleServeEntry(`${order.base}-serve.cjs`)
         for (let i = 0; i < READERS; i++) this.#readers.push(startReader(order.expected))
         return {}
       case 'mount':
@@ -164,7 +165,7 @@ class Stack {
         file,
       })),
     )
-    const pool = new ServePool(import.meta.filename, 2)
+    const pool = new ServePool(this.#serveEntry, 2)
     const disk = job.disk === undefined ? undefined : smallDisk(`${this.#base}-disk`, job.disk)
     const places = { mounts: linuxMounts, pool, base: this.#base, spool: disk?.path ?? spool }
     const onDisk = job.kind === 'disk'
@@ -350,5 +351,4 @@ function main(): void {
   })
 }
 
-if (isMainThread) main()
-else runServeWorker()
+main()

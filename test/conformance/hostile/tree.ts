@@ -40,7 +40,7 @@ const TIME = 1_600_000_000
 
 /**
  * Makes a tree of many small files, some larger ones, symbolic and hard links: sizes from 0 to 60 KB
- * around the borders of blocks, and four files of 600 KB that are read ahead.
+ * around the borders of blocks, and four files of 300 KB that are read ahead.
  */
 export function makeTree({ folder, files, shape, content }: TreeSpec): void {
   const random = randomOf(shape)
@@ -109,7 +109,7 @@ function describe(folder: string, path: string): Expected {
 }
 
 function sizeOf(index: number, files: number, random: (below: number) => number): number {
-  if (index >= files - 4) return 600_000
+  if (index >= files - 4) return 300_000
   switch (random(10)) {
     case 0:
       return 4096 * random(4)
