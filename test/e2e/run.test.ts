@@ -2,12 +2,16 @@ import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -386,6 +390,29 @@ function logOf(): string {
   const [id] = readdirSync(join(world.root, 'containers')).filter((name) => name.length === 64)
   return join(world.root, 'containers', id ?? '', 'log.jsonl')
 }
+
+test('what an agent says is kept in two files of 8 MiB, however much it is', async () => {
+  const id = await detached('server')
+  try {
+    const [{ agent }] = (await world.ok(['inspect', id])).json<[{ agent: { pid: number } }]>()
+    const log = join(world.root, 'containers', id, 'enclaves.log')
+    // its own standard error, as an agent out of hand would use it
+    const fd = openSync(`/proc/${agent.pid}/fd/2`, 'w')
+    try {
+      const words = Buffer.alloc(1024 * 1024, 'words of an agent\n')
+      for (let i = 0; i < 30; i++) writeSync(fd, words)
+      writeSync(fd, 'the last word\n')
+    } finally {
+      closeSync(fd)
+    }
+    const limit = 8 * 1024 * 1024
+    await until(async () => readFileSync(log, 'utf8').endsWith('the last word\n'), 'its last word')
+    assert.ok(statSync(log).size <= limit)
+    assert.ok(statSync(`${log}.1`).size <= limit)
+  } finally {
+    await world.ok(['rm', '-f', id])
+  }
+})
 
 test('relative places and places behind links are the same places', async () => {
   mkdirSync(world.state, { recursive: true })

@@ -6,6 +6,7 @@ import { mrEnclave, mrSigner, type SignedManifest } from '#lib/manifest'
 import { createTtrpcClient, type TtrpcClient } from '#lib/ttrpc'
 import { socketPair } from '#platform/socket-pair'
 import { abortFuse, fuseConnections, isDying } from './fuse-abort.ts'
+import { say } from './own-words.ts'
 import type { SimPlatform } from './sim/index.ts'
 
 /** A killed process is gone by then, unless it waits for itself. */
@@ -75,7 +76,7 @@ export async function startEnclave(launch: EnclaveLaunch): Promise<EnclaveProces
   }
   const served = launch.platform.serve(device.ours as Duplex, secs, {
     // the enclave hears a code; why the device failed is for this node's log
-    onFailure: (error) => process.stderr.write(`tee device: ${String(error)}\n`),
+    onFailure: (error) => say(`tee device: ${String(error)}`),
   })
   const client = createTtrpcClient(control.ours)
   return {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, renameSync } from 'node:fs'
+import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromBase64 } from '#lib/bytes'
 import type { AgentClient, InitClient } from '#protocol/agent'
@@ -6,7 +6,9 @@ import { layersFolder } from '../cache/layer-store.ts'
 import { readBundle } from '../launcher/signed-bundle.ts'
 import type { PodJob } from './job.ts'
 import type { OutputStream } from './log-file.ts'
+import { NODE_LOG_LIMIT } from './node-log.ts'
 import { type Enclave, Pod } from './pod.ts'
+import { TwoFiles } from './two-files.ts'
 
 /** Takes what the program in the container writes; its pipes wait until the promise is fulfilled. */
 export type OutputSink = (stream: OutputStream, data: Uint8Array) => Promise<void>
@@ -20,28 +22,13 @@ export interface Enclaves {
 const SPOOL = 'spool'
 const LOG = 'enclaves.log'
 
-/** What the enclaves of a pod say themselves: a file of its folder. */
-export class PodLog implements Disposable {
-  readonly fd: number
-  #open = true
-
-  private constructor(fd: number) {
-    this.fd = fd
-  }
-
-  static open(folder: string): PodLog {
-    return new PodLog(openSync(join(folder, LOG), 'a', 0o600))
-  }
-
-  /** May be called again. */
-  [Symbol.dispose](): void {
-    if (this.#open) closeSync(this.fd)
-    this.#open = false
-  }
+/** Opens the log of what the agent of a pod says itself, in the pod's folder. */
+export function openPodLog(folder: string): TwoFiles {
+  return new TwoFiles(join(folder, LOG), NODE_LOG_LIMIT)
 }
 
 /** Opens the pod of a job, with its spool in `folder`. */
-export async function openPod(job: PodJob, folder: string, logFd: number): Promise<Pod> {
+export async function openPod(job: PodJob, folder: string, log: TwoFiles): Promise<Pod> {
   return await Pod.open({
     platformDir: join(job.root, 'platform'),
     bundle: readBundle(job.bundle),
@@ -49,7 +36,7 @@ export async function openPod(job: PodJob, folder: string, logFd: number): Promi
     spool: join(folder, SPOOL),
     layers: job.cacheMaxSize > 0 ? layersFolder(job.root) : undefined,
     initData: fromBase64(job.initData, 'init-data'),
-    logFd,
+    onAgentOutput: (data) => void log.append(data),
   })
 }
 
@@ -62,13 +49,13 @@ export class LaunchedPod implements AsyncDisposable {
   /** Rejects where one of them could not be started. */
   readonly enclaves: Promise<Enclaves>
   readonly #pod: Pod
-  readonly #log: PodLog
+  readonly #log: TwoFiles
   readonly #sink = Promise.withResolvers<OutputSink>()
   #folder: string
   #scratch: Promise<unknown> | undefined
   #ended: Promise<void> | undefined
 
-  private constructor(folder: string, pod: Pod, log: PodLog) {
+  private constructor(folder: string, pod: Pod, log: TwoFiles) {
     this.#folder = folder
     this.#pod = pod
     this.#log = log
@@ -83,9 +70,9 @@ export class LaunchedPod implements AsyncDisposable {
 
   /** Opens the pod with its spool and its log in `folder`, where `spool` exists. */
   static async launch(job: PodJob, folder: string): Promise<LaunchedPod> {
-    const log = PodLog.open(folder)
+    const log = openPodLog(folder)
     try {
-      return new LaunchedPod(folder, await openPod(job, folder, log.fd), log)
+      return new LaunchedPod(folder, await openPod(job, folder, log), log)
     } catch (error) {
       log[Symbol.dispose]()
       throw error
@@ -93,14 +80,13 @@ export class LaunchedPod implements AsyncDisposable {
   }
 
   /**
-   * Gives spool and log to a container's folder. The enclaves do not notice: what is mounted, and what is
-   * written to, is the folder and the file, not their names.
+   * Gives spool and log to a container's folder. The enclaves do not notice: what is mounted is the
+   * folder, not its name.
    */
   moveTo(folder: string): void {
-    for (const name of [SPOOL, LOG]) {
-      const from = join(this.#folder, name)
-      if (existsSync(from)) renameSync(from, join(folder, name))
-    }
+    const spool = join(this.#folder, SPOOL)
+    if (existsSync(spool)) renameSync(spool, join(folder, SPOOL))
+    this.#log.moveTo(join(folder, LOG))
     this.#folder = folder
   }
 

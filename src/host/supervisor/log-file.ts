@@ -1,15 +1,8 @@
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  renameSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { fromUtf8 } from '#lib/bytes'
 import { base64, object, oneOf, parseJson, string } from '#lib/json'
 import { jsonLine } from '#lib/json-lines'
+import { before, TwoFiles } from './two-files.ts'
 
 /** Which output a line came from. */
 export type OutputStream = 'stdout' | 'stderr'
@@ -35,17 +28,10 @@ export const LOG_LIMIT: number = 64 * 1024 * 1024
  * of `limit` bytes hold what was written last: a container must not fill the disk of its host.
  */
 export class LogWriter implements Disposable {
-  readonly #file: string
-  readonly #limit: number
-  #fd: number
-  #size: number
-  #open = true
+  readonly #files: TwoFiles
 
   constructor(file: string, limit: number = LOG_LIMIT) {
-    this.#file = file
-    this.#limit = limit
-    this.#fd = openSync(file, 'a', 0o600)
-    this.#size = fstatSync(this.#fd).size
+    this.#files = new TwoFiles(file, limit)
   }
 
   /**
@@ -53,40 +39,14 @@ export class LogWriter implements Disposable {
    * container it is of. An entry is in the file whole or not at all.
    */
   write(stream: OutputStream, data: Uint8Array, time: string): void {
-    if (!this.#open) return
     for (const part of byLine(data)) {
       const entry = { stream, time, data: Buffer.from(part).toString('base64') }
-      if (!this.#append(jsonLine(entry))) return
+      if (!this.#files.append(jsonLine(entry))) return
     }
   }
 
   [Symbol.dispose](): void {
-    if (this.#open) closeSync(this.#fd)
-    this.#open = false
-  }
-
-  #append(line: Uint8Array): boolean {
-    try {
-      if (this.#size > 0 && this.#size + line.length > this.#limit) this.#beginAnew()
-      for (let at = 0; at < line.length; ) at += writeSync(this.#fd, line, at)
-      this.#size += line.length
-      return true
-    } catch {
-      try {
-        ftruncateSync(this.#fd, this.#size)
-      } catch {
-        // then the reader skips the torn line
-      }
-      return false
-    }
-  }
-
-  #beginAnew(): void {
-    renameSync(this.#file, before(this.#file))
-    const fd = openSync(this.#file, 'a', 0o600)
-    closeSync(this.#fd)
-    this.#fd = fd
-    this.#size = 0
+    this.#files[Symbol.dispose]()
   }
 }
 
@@ -157,10 +117,6 @@ export class LogReader implements Disposable {
     closeSync(fd)
     return undefined
   }
-}
-
-function before(file: string): string {
-  return `${file}.1`
 }
 
 function inode(fd: number): bigint {

@@ -19,8 +19,8 @@ export interface PodOptions {
   /** Folder that becomes `/layers`; undefined: the node keeps no layers. */
   readonly layers: string | undefined
   readonly initData: Uint8Array
-  /** Descriptor for what the enclaves themselves say. */
-  readonly logFd: number
+  /** Takes what the agent itself says. */
+  readonly onAgentOutput: (data: Uint8Array) => void
 }
 
 /** An enclave with the calls of its service. */
@@ -37,6 +37,7 @@ export class Pod implements AsyncDisposable {
   readonly #platform: SimPlatform
   readonly #configId: Uint8Array
   readonly #starts: Promise<EnclaveProcess>[] = []
+  #agentDrained: Promise<void> | undefined
 
   private constructor(options: PodOptions, platform: SimPlatform) {
     this.#options = options
@@ -52,8 +53,10 @@ export class Pod implements AsyncDisposable {
 
   /** Starts the agent and tells it whose it is. */
   async agent(): Promise<Enclave<AgentClient>> {
-    const { logFd } = this.#options
-    const process = await this.#start('agent', logFd, logFd)
+    const [process, [pipe]] = await this.#startWith('agent', [openPipe()])
+    this.#agentDrained = drain(pipe, async (data) => this.#options.onAgentOutput(data))
+    // what cannot be read is not kept
+    this.#agentDrained.catch(() => {})
     const calls = agentClient(process.client)
     await this.#configure(calls, 'agent')
     return { process, calls }
@@ -63,17 +66,7 @@ export class Pod implements AsyncDisposable {
   async init(
     onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => Promise<void>,
   ): Promise<Enclave<InitClient> & { readonly drained: Promise<void> }> {
-    const [out, err] = [openPipe(), openPipe()]
-    let process: EnclaveProcess
-    try {
-      process = await this.#start('init', out.writeFd, err.writeFd)
-    } catch (error) {
-      for (const pipe of [out, err]) {
-        pipe.closeWrite()
-        pipe.read.destroy()
-      }
-      throw error
-    }
+    const [process, [out, err]] = await this.#startWith('init', [openPipe(), openPipe()])
     const drained = Promise.all([
       drain(out, (data) => onOutput('stdout', data)),
       drain(err, (data) => onOutput('stderr', data)),
@@ -89,6 +82,24 @@ export class Pod implements AsyncDisposable {
     // one that is being started just now ends too
     const starts = await Promise.allSettled(this.#starts)
     await Promise.all(starts.map((s) => (s.status === 'fulfilled' ? s.value.kill() : undefined)))
+    await this.#agentDrained?.catch(() => {})
+  }
+
+  /** Starts a program with pipes for its output: the first for stdout, the last for stderr. */
+  async #startWith<P extends readonly [Pipe, ...Pipe[]]>(
+    program: 'agent' | 'init',
+    pipes: P,
+  ): Promise<[EnclaveProcess, P]> {
+    try {
+      const stderr = pipes[pipes.length - 1] ?? pipes[0]
+      return [await this.#start(program, pipes[0].writeFd, stderr.writeFd), pipes]
+    } catch (error) {
+      for (const pipe of pipes) {
+        pipe.closeWrite()
+        pipe.read.destroy()
+      }
+      throw error
+    }
   }
 
   async #start(program: 'agent' | 'init', stdout: number, stderr: number): Promise<EnclaveProcess> {

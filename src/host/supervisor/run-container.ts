@@ -5,6 +5,7 @@ import { isCoded } from '#lib/errors'
 import type { AgentClient } from '#protocol/agent'
 import { DiskWatch } from '../cache/disk-watch.ts'
 import { LayerStore, layersFolder } from '../cache/layer-store.ts'
+import { say } from '../launcher/own-words.ts'
 import { cancellable } from './cancellable.ts'
 import { CGROUP_PARENT, clearCgroup } from './cgroup.ts'
 import type { JobChannel } from './channel.ts'
@@ -96,7 +97,7 @@ function withLayers(job: RunJob, work: (store: LayerStore) => void): void {
   try {
     work(new LayerStore(job.root))
   } catch (error) {
-    process.stderr.write(`clearing the layer cache: ${String(error)}\n`)
+    say(`clearing the layer cache: ${String(error)}`)
   }
 }
 

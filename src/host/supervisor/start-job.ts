@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { toBase64 } from '#lib/bytes'
 import type { CommandContext } from '#lib/command'
@@ -11,6 +11,7 @@ import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import { channelLines } from './channel.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
 import { jobEvents } from './job-events.ts'
+import { openNodeLog } from './node-log.ts'
 
 // one supervisor a container: what each of them costs in memory counts
 const NODE_FLAGS = [
@@ -77,7 +78,7 @@ export function openInputs(
  */
 export function startJob(context: CommandContext, inputs: JobInputs, job: Job): StartedJob {
   const logFile = logOf(job)
-  const logFd = openSync(logFile, 'a', 0o600)
+  const logFd = openNodeLog(logFile)
   const channel = socketPair()
   const child = spawn(
     join(inputs.bundle.root, 'usr/bin/node'),

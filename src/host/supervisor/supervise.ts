@@ -5,11 +5,12 @@ import { CodedError } from '#lib/errors'
 import { object, parseJson } from '#lib/json'
 import { returnToMounts } from '#platform/process'
 import { releaseBundle } from '../launcher/bundle-mount.ts'
+import { say } from '../launcher/own-words.ts'
 import { cancellable } from './cancellable.ts'
 import { JobChannel } from './channel.ts'
 import { failureOf } from './failure.ts'
 import type { AttestJob, Job, JobEvent, RunJob, SpareJob } from './job.ts'
-import { LaunchedPod, openPod, PodLog } from './launched-pod.ts'
+import { LaunchedPod, openPod, openPodLog } from './launched-pod.ts'
 import { PoolFolder } from './pool/pool-folder.ts'
 import { PoolKeeper } from './pool/pool-keeper.ts'
 import { type ClaimedSpare, waitAsSpare } from './pool/spare.ts'
@@ -45,7 +46,7 @@ export async function supervise(options: SuperviseOptions): Promise<void> {
     returnToMounts(options.homeNamespace)
     releaseBundle(job.bundleDir, options.holdFd)
   } catch (error) {
-    process.stderr.write(`releasing the bundle: ${String(error)}\n`)
+    say(`releasing the bundle: ${String(error)}`)
   }
   // Last, when all else is gone: a command that does not read keeps nothing but this process.
   if (result !== undefined) await to.send(result)
@@ -101,7 +102,7 @@ async function asSpare(
     }
   } catch (error) {
     if (!abort.signal.aborted) {
-      process.stderr.write(`spare ${job.id}: ${String(error)}\n`)
+      say(`spare ${job.id}: ${String(error)}`)
       process.exitCode = SPARE_FAILED
     }
   } finally {
@@ -137,8 +138,8 @@ async function attest(
   using folder = new ContainerStore(job).work(job.id)
   mkdirSync(join(folder.path, 'spool'), { mode: 0o700 })
   void watchCancel(channel, abort)
-  using log = PodLog.open(folder.path)
-  await using pod = await openPod(job, folder.path, log.fd)
+  using log = openPodLog(folder.path)
+  await using pod = await openPod(job, folder.path, log)
   const { calls } = await cancellable(pod.agent(), abort.signal)
   const { json } = await cancellable(
     calls.attest({

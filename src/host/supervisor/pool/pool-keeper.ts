@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readlinkSync } from 'node:fs'
 import type { FileLock } from '#platform/lock'
+import { say } from '../../launcher/own-words.ts'
 import type { RunJob } from '../job.ts'
 import { endSpares } from './end-spares.ts'
 import { PoolFolder } from './pool-folder.ts'
@@ -75,7 +76,7 @@ export class PoolKeeper {
     try {
       this.#fill()
     } catch (error) {
-      process.stderr.write(`starting a spare: ${String(error)}\n`)
+      say(`starting a spare: ${String(error)}`)
       this.#failed()
     }
   }
