@@ -9,6 +9,8 @@ import { intelSgxRoot } from '#lib/attest'
 import { type JsonObject, object, parseJson } from '#lib/json'
 import { encodePem } from '#lib/x509'
 import { adminRoute } from '../../src/owner/kbs/admin-routes.ts'
+import { ALLOWANCE_BURST } from '../../src/owner/kbs/allowance.ts'
+import { verifyToken } from '../../src/owner/kbs/token.ts'
 import { type Answer, type EnclaveChange, KbsWorld } from '../support/kbs-world.ts'
 
 const world = await KbsWorld.start()
@@ -253,6 +255,52 @@ test('a stranger cannot fill the log: refusals beyond a limit are counted, not k
   fresh.skew = 6000
   const later = await fresh.attest(fresh.enclave({ secs: { debug: true } }))
   assert.match(String(later.json.correlationId), /^[0-9a-f]{16}$/)
+})
+
+test('a machine that asks too often is refused before anything is released, and others are served', async () => {
+  await using fresh = await KbsWorld.start()
+  await using elsewhere = await KbsWorld.start()
+  await fresh.trust()
+  await fresh.set('acme/note/hello', 'x')
+  const pem = elsewhere.platform.exportRoot()
+  await fresh.admin('POST', 'roots', { json: { pem, platform: 'simulated' } })
+  const { broker } = fresh.running
+  const enclave = fresh.enclave()
+  const { token } = await fresh.attest(enclave)
+  // Nearly all that a machine may cause, at once.
+  const { machine } = verifyToken(broker.authority, token, Date.now())
+  const subject = 'x'.repeat(ALLOWANCE_BURST / 2 - 100_000)
+  const verdict = { code: 'RELEASE_DENIED', subject, claims: [], policyIds: [] }
+  await broker.recordFor(machine, 'release', verdict)
+  let [asked, code]: [number, unknown] = [0, undefined]
+  for (; code === undefined && asked < 1000; asked++) {
+    const answer = await fresh.get('acme/note/hello', token)
+    if (answer.status === 200) continue
+    code = answer.json.code
+    assert.equal(answer.status, 429)
+    assert.equal(answer.json.ciphertext, undefined)
+    assert.equal(answer.json.retryable, true)
+  }
+  assert.equal(code, 'KBS_RATE_LIMITED')
+  assert.ok(asked > 10, 'it was served before')
+  // Its refusals come out of the same allowance, and a new attestation is no new machine.
+  const { size } = await broker.auditHead()
+  assert.equal((await fresh.get('other/note/hello', token)).json.code, 'KBS_RATE_LIMITED')
+  assert.equal((await fresh.attest(fresh.enclave())).json.code, 'KBS_RATE_LIMITED')
+  assert.equal((await broker.auditHead()).size, size, 'nothing was written')
+  // A stranger's refused evidence is of no machine, and is recorded as ever.
+  const stranger = await fresh.attest(fresh.enclave({ secs: { debug: true } }))
+  assert.match(String(stranger.json.correlationId), /^[0-9a-f]{16}$/)
+  const [entry] = (await fresh.admin('GET', `audit?after=${size}`)).json.entries as JsonObject[]
+  assert.match(String(entry?.text), /"limited":3/)
+  // Another machine does not notice.
+  const other = elsewhere.enclave({ initData: fresh.initData('acme') })
+  const served = await fresh.attest(other)
+  assert.equal(served.status, 200)
+  assert.equal((await fresh.get('acme/note/hello', served.token)).status, 200)
+  // It earns some with time.
+  fresh.skew = 10_000
+  assert.equal((await fresh.get('acme/note/hello', token)).status, 200)
 })
 
 test('each of two administrators is told of the version that he made', async () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   AttestError,
   type Collateral,
@@ -9,7 +10,7 @@ import {
   type VerifiedEvidence,
   verifyQuote,
 } from '#lib/attest'
-import { equalBytes, fromBase64, toHex } from '#lib/bytes'
+import { equalBytes, fromBase64, toHex, utf8 } from '#lib/bytes'
 import {
   envelopeDigest,
   INIT_DATA_MEMBER,
@@ -57,6 +58,8 @@ export interface Appraisal extends Verdict {
     readonly enclave: EnclaveFacts
     readonly platform: 'simulated' | 'sgx'
     readonly root: string
+    /** Whose log entries these are, see `machineOf`. */
+    readonly machine: string
     readonly tcbStatus: string
     readonly namespace: string
     readonly claims: JsonObject
@@ -199,6 +202,7 @@ export function appraise(input: AppraiseInput, basis: AppraiseBasis): Appraisal 
       enclave,
       platform,
       root: evidence.anchor.keyId,
+      machine: machineOf(platform, evidence),
       tcbStatus: evidence.tcb.status,
       namespace,
       claims: sgxClaims(result) as unknown as JsonObject,
@@ -207,6 +211,15 @@ export function appraise(input: AppraiseInput, basis: AppraiseBasis): Appraisal 
       floors,
     },
   }
+}
+
+/**
+ * The machine of evidence, as far as its host cannot choose it: a PCK key of the manufacturer, or the
+ * root of a simulated platform, which certifies as many keys as its host likes.
+ */
+function machineOf(platform: 'simulated' | 'sgx', { anchor, pckKey }: VerifiedEvidence): string {
+  const named = platform === 'sgx' ? pckKey : utf8(anchor.keyId)
+  return createHash('sha256').update(platform).update('\0').update(named).digest('hex').slice(0, 32)
 }
 
 interface InitDataFacts {

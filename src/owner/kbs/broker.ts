@@ -3,6 +3,7 @@ import { toHex } from '#lib/bytes'
 import { formatResourceUri, type ResourceName } from '#lib/initdata'
 import { type JsonObject, type JsonValue, string } from '#lib/json'
 import { APPRAISE_DEFAULT, LAUNCH_DEFAULT, type PolicyKind, RELEASE_DEFAULT } from '#lib/policy'
+import { Allowances } from './allowance.ts'
 import type { AppraiseBasis } from './appraise.ts'
 import { type AuditHead, signHead } from './audit.ts'
 import type { CollateralCache } from './collateral-cache.ts'
@@ -14,6 +15,7 @@ import {
   decisionEvent,
   type Verdict,
 } from './decision.ts'
+import { KbsError } from './kbs-error.ts'
 import { parseReference, type Reference } from './reference.ts'
 import { RefusalBudget } from './refusal-budget.ts'
 import type { ReleaseBasis } from './release.ts'
@@ -52,6 +54,8 @@ const DEFAULTS: Readonly<Record<PolicyKind, string>> = {
   launch: LAUNCH_DEFAULT,
 }
 
+const RECORD_BASE = 1024
+
 /** The launch policy of a namespace that has set none. */
 const LAUNCH_POLICY = { type: 'launch-policy', tag: 'default' }
 
@@ -71,6 +75,7 @@ export class Broker implements AppraiseBasis {
   #policies = new Map<PolicyKind, { text: string; setAt: string }>()
   #floors = new Map<string, bigint>()
   readonly #refusals = new RefusalBudget()
+  readonly #allowances = new Allowances()
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: BrokerParts) {
@@ -153,6 +158,23 @@ export class Broker implements AppraiseBasis {
     return refusal
   }
 
+  /**
+   * As `record`, for an enclave of a machine, as far as `Allowances` goes; beyond it throws KbsError
+   * KBS_RATE_LIMITED, and nothing is recorded, raised or to be released.
+   */
+  async recordFor(
+    machine: string,
+    kind: DecisionRecord['kind'],
+    verdict: Verdict,
+    floors?: ReadonlyMap<string, bigint>,
+  ): Promise<DecisionRecord> {
+    if (!this.#allowances.take(machine, recordSize(verdict), this.parts.now())) {
+      this.count('requests_limited_total')
+      throw new KbsError('KBS_RATE_LIMITED', 'deciding: this machine has asked too often')
+    }
+    return this.record(kind, verdict, floors)
+  }
+
   /** Records a decision, raising floors in the same commit. Returns its record. */
   async record(
     kind: DecisionRecord['kind'],
@@ -160,7 +182,7 @@ export class Broker implements AppraiseBasis {
     floors: ReadonlyMap<string, bigint> = new Map(),
   ): Promise<DecisionRecord> {
     const record = decide(kind, verdict, this.parts.now())
-    const unrecorded = this.#refusals.omitted()
+    const omitted = this.#omitted()
     // What the owner keeps does not count here: its directory may be gone tomorrow, what was seen is not.
     const raised = [...floors].filter(([key, value]) => value > (this.#floors.get(key) ?? 0n))
     const changes: Change[] = [
@@ -172,7 +194,7 @@ export class Broker implements AppraiseBasis {
     // Taken at once: an old copy sent while the commit is under way must not pass.
     for (const [key, value] of raised) this.#floors.set(key, value)
     const event = decisionEvent(record)
-    await this.parts.store.commit(changes, unrecorded === 0 ? event : { ...event, unrecorded })
+    await this.parts.store.commit(changes, { ...event, ...omitted })
     const { id, decision, code, subject } = record
     this.count(`decisions_total{kind="${kind}",decision="${decision}"}`)
     this.parts.log(decision === 'allow' ? 'info' : 'warn', {
@@ -247,6 +269,12 @@ export class Broker implements AppraiseBasis {
     this.counters.set(name, (this.counters.get(name) ?? 0) + 1)
   }
 
+  /** What was left out since the last entry, for the next one. */
+  #omitted(): { readonly unrecorded?: number; readonly limited?: number } {
+    const [unrecorded, limited] = [this.#refusals.omitted(), this.#allowances.omitted()]
+    return { ...(unrecorded > 0 && { unrecorded }), ...(limited > 0 && { limited }) }
+  }
+
   async #load(): Promise<void> {
     const { store } = this.parts
     const documents = async (
@@ -267,6 +295,13 @@ export class Broker implements AppraiseBasis {
       if (value > (this.#floors.get(id) ?? 0n)) this.#floors.set(id, value)
     }
   }
+}
+
+/** Bytes that a record takes in the store, about: the decision, its line of the log, and the tables around them. */
+function recordSize(verdict: Verdict): number {
+  return (
+    RECORD_BASE + Buffer.byteLength(JSON.stringify(verdict)) + Buffer.byteLength(verdict.subject)
+  )
 }
 
 function toText(value: bigint): string {

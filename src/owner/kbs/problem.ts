@@ -30,6 +30,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   KBS_ADMIN_DENIED: { status: 401, variant: 'AdminAuthAccess' },
   KBS_ROUTE_UNKNOWN: { status: 404, variant: 'PluginNotFound' },
   KBS_BUSY: { status: 503, variant: 'AttestationError' },
+  KBS_RATE_LIMITED: { status: 429, variant: 'AttestationError' },
   RESOURCE_URI_INVALID: { status: 400, variant: 'InvalidRequestPath' },
   RESOURCE_NOT_FOUND: {
     status: 404,

@@ -78,7 +78,7 @@ export async function attest(broker: Broker, request: BrokerRequest): Promise<Br
   )
   const { accepted, ...verdict } = appraisal
   if (accepted === undefined) throw refusal(await broker.recordRefusal(verdict))
-  const record = await broker.record('appraise', verdict, accepted.floors)
+  const record = await broker.recordFor(accepted.machine, 'appraise', verdict, accepted.floors)
   const token = issueToken(
     broker.authority,
     {
@@ -103,7 +103,11 @@ export async function attest(broker: Broker, request: BrokerRequest): Promise<Br
 export async function getResource(broker: Broker, request: BrokerRequest): Promise<BrokerReply> {
   const token = tokenOf(broker, request)
   const name = resourceName(request.path.slice(1))
-  const record = await broker.record('release', release(token, name, broker.releaseBasis))
+  const record = await broker.recordFor(
+    token.machine,
+    'release',
+    release(token, name, broker.releaseBasis),
+  )
   if (record.code !== ALLOWED) throw refusal(record)
   // Looked up only after the policy: who may not read a name does not learn whether it exists.
   const resource = await broker.readResource(name)
@@ -128,7 +132,7 @@ export async function reportDecision(broker: Broker, request: BrokerRequest): Pr
   }
   const report = parseLaunchReport(jsonBody(request))
   const subject = `${report.subject} (reported by enclave ${token.enclave.mrEnclave}, ${token.namespace})`
-  const record = await broker.record('launch', { ...report, subject })
+  const record = await broker.recordFor(token.machine, 'launch', { ...report, subject })
   return jsonReply({ id: record.id })
 }
 

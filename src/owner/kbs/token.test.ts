@@ -22,6 +22,7 @@ const input: TokenInput = {
   },
   platform: 'simulated',
   root: 'ab'.repeat(48),
+  machine: 'cd'.repeat(16),
   tcbStatus: 'UpToDate',
   namespace: 'acme',
   status: 'affirming',
@@ -38,8 +39,18 @@ const refused = (text: string, now = NOW, by = authority) =>
   assert.throws(() => verifyToken(by, text, now), { code: 'KBS_TOKEN_INVALID' })
 
 test('a token says to its broker what the broker put in', () => {
-  const { enclave, platform, root, tcbStatus, namespace, status, decisionId } = input
-  const facts = { enclave, platform, root, tcbStatus, namespace, status, teeKey, decisionId }
+  const { enclave, platform, root, machine, tcbStatus, namespace, status, decisionId } = input
+  const facts = {
+    enclave,
+    platform,
+    root,
+    machine,
+    tcbStatus,
+    namespace,
+    status,
+    teeKey,
+    decisionId,
+  }
   assert.deepEqual(verifyToken(authority, token, NOW), facts)
 })
 

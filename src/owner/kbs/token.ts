@@ -27,6 +27,8 @@ export interface TokenFacts {
   readonly platform: string
   /** Key id of the root that the platform stands on. */
   readonly root: string
+  /** 32 hex digits: the machine that stands on it, for the limit of what one machine causes. */
+  readonly machine: string
   readonly tcbStatus: string
   /** Namespace of the init-data, `''` if none. */
   readonly namespace: string
@@ -98,6 +100,7 @@ export function issueToken(authority: TokenAuthority, input: TokenInput, now: nu
           [MEMBER]: {
             platform: input.platform,
             root: input.root,
+            machine: input.machine,
             tcbStatus: input.tcbStatus,
             namespace: input.namespace,
             enclave: { ...input.enclave },
@@ -160,6 +163,7 @@ function readFacts(claims: JsonObject): TokenFacts {
     },
     platform: string(ours.platform, 'platform'),
     root: string(ours.root, 'root'),
+    machine: string(ours.machine, 'machine'),
     tcbStatus: string(ours.tcbStatus, 'tcbStatus'),
     namespace: string(ours.namespace, 'namespace'),
     status: string(cpu['ear.status'], 'ear.status'),

@@ -156,6 +156,11 @@ export const KBS_CODES = {
     next: 'try again in a moment',
     retryable: true,
   },
+  KBS_RATE_LIMITED: {
+    meaning: 'Enclaves of this machine have caused all the records that one machine may cause.',
+    next: 'wait; if no fleet of containers is started here, find out who asks so often',
+    retryable: true,
+  },
   KBS_PORT_TAKEN: {
     meaning: 'The address that the broker should listen on is in use or not of this machine.',
     next: 'stop the other program, or choose another --listen',
