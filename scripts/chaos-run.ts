@@ -42,34 +42,43 @@ export class ChaosRun implements AsyncDisposable {
 
   /**
    * Kills a victim for good and says whom: the command itself, if the victim is not there (yet, or with this
-   * scratch). While there is no container yet, what init runs to make it stands for it.
+   * scratch). While there is no container yet, a helper that init runs to make it is killed in its place.
    */
   async kill({ victim, pick }: Round): Promise<Victim | 'command'> {
     const command = this.command.pid ?? 0
-    const pid = await this.#find(victim, pick)
+    const found = await this.#find(victim, pick)
     try {
-      process.kill(pid ?? command, 'SIGKILL')
+      process.kill(found?.pid ?? command, 'SIGKILL')
     } catch {
       // ended by itself in between
     }
-    return pid === undefined ? 'command' : victim
+    return found?.victim ?? 'command'
   }
 
-  async #find(victim: Victim, pick: number): Promise<number | undefined> {
+  async #find(
+    victim: Victim,
+    pick: number,
+  ): Promise<{ readonly victim: Victim; readonly pid: number } | undefined> {
+    const is = (victim: Victim, pid: number | undefined) =>
+      pid === undefined ? undefined : { victim, pid }
     if (victim === 'spare') {
       const { pool } = await statusOf(this.#world)
-      const pids = pool.spares.flatMap(({ processes }) => processes.map((each) => each.pid))
-      return pids[pick % pids.length]
+      const pids = pool.spares.flatMap(({ processes }) => {
+        const { pid = 0 } = processes.find(({ name }) => name === 'supervisor') ?? {}
+        return [pid, ...descendants(pid)]
+      })
+      return is(victim, pids[pick % pids.length])
     }
     const pod = podProcesses(this.command.pid ?? 0)
-    if (victim !== 'container' && victim !== 'helper') return pod[victim]
+    if (victim !== 'container' && victim !== 'helper') return is(victim, pod[victim])
     const { init } = pod
     if (init === undefined) return undefined
     const below = descendants(init)
     const own = pidNamespace(init)
     const inside = below.find((each) => ![own, ''].includes(pidNamespace(each)))
     const beside = below.filter((each) => pidNamespace(each) === own)
-    return victim === 'container' ? (inside ?? beside.at(-1)) : beside[pick % beside.length]
+    if (victim === 'container' && inside !== undefined) return is(victim, inside)
+    return is('helper', victim === 'container' ? beside.at(-1) : beside[pick % beside.length])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

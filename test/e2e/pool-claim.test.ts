@@ -9,6 +9,7 @@ import { interpose } from '../support/interposed-spare.ts'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import {
+  claimed,
   gone,
   POOL_ON,
   pidOf,
@@ -199,9 +200,7 @@ test('a start that is interrupted when it has its spare ends it, and leaves noth
     process.kill(pidOf(spare, 'agent'), 'SIGSTOP')
     const child = world.start(['run', server], ON)
     const exit = once(child, 'exit')
-    const claimed = async (): Promise<boolean> =>
-      !(await status()).pool.spares.some(({ id }) => id === spare.id)
-    await until(claimed, 'the claim')
+    await claimed(world, spare)
     child.kill(signal)
     assert.equal((await exit)[0], code)
     await gone(spare, `its command got ${signal}`)

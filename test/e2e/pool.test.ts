@@ -15,6 +15,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import {
+  claimed,
   gone,
   inspected,
   POOL_ON,
@@ -25,7 +26,7 @@ import {
   statusOf,
   took,
 } from '../support/spares.ts'
-import { until, World } from '../support/world.ts'
+import { World } from '../support/world.ts'
 
 const MIB = 1024 * 1024
 const ON = POOL_ON
@@ -135,11 +136,6 @@ test('a spare of other init-data, of another bundle or of another rehearsal is n
       async () => writeFileSync(initData, genuine),
     ],
     [
-      'rehearsal',
-      async () => void (await world.ok(['platform', 'set', 'collateral=expired', '--rehearsal'])),
-      async () => void (await world.ok(['platform', 'set', 'normal', '--rehearsal'])),
-    ],
-    [
       'bundle',
       async () => {
         renameSync(bundle, `${bundle}.kept`)
@@ -151,9 +147,15 @@ test('a spare of other init-data, of another bundle or of another rehearsal is n
         renameSync(`${bundle}.kept`, bundle)
       },
     ],
+    // the last one: each change of it is another platform for good
+    [
+      'rehearsal',
+      async () => void (await world.ok(['platform', 'set', 'collateral=expired', '--rehearsal'])),
+      async () => void (await world.ok(['platform', 'set', 'normal', '--rehearsal'])),
+    ],
   ]
+  const first = await detached()
   for (const [what, change, restore] of changes) {
-    const first = await detached()
     const [spare] = await spares(1)
     assert.ok(spare !== undefined)
     await change()
@@ -167,23 +169,23 @@ test('a spare of other init-data, of another bundle or of another rehearsal is n
     } finally {
       await restore()
     }
-    await removed(first)
   }
+  await removed(first)
 })
 
 test('a spare that is killed, whichever of its processes, costs nothing but time', async () => {
+  const first = await detached()
   for (const name of ['supervisor', 'agent', 'init'] as const) {
-    const first = await detached()
     const [spare] = await spares(1)
     assert.ok(spare !== undefined)
     process.kill(pidOf(spare, name), 'SIGKILL')
     const second = await world.ok(['run', '-d', server], ON)
     assert.doesNotMatch(second.stderr, /error|spare/)
     assert.equal(await took(world, second.stdout.trim(), spare), false, name)
-    const [next] = await spares(1)
-    assert.notEqual(next?.id, spare.id)
-    await removed(first, second.stdout.trim())
+    await gone(spare, `its ${name} was killed`)
+    await removed(second.stdout.trim())
   }
+  await removed(first)
 })
 
 test('a container from a spare ends as any other: with its agent, with its init, by its own code', async () => {
@@ -203,10 +205,7 @@ test('a container from a spare ends as any other: with its agent, with its init,
   assert.ok(spare !== undefined)
   process.kill(pidOf(spare, 'agent'), 'SIGSTOP')
   const starting = world.cli(['run', server], ON)
-  await until(async () => {
-    const found = (await status()).pool.spares
-    return !found.some(({ id }) => id === spare.id)
-  }, 'the claim')
+  await claimed(world, spare)
   process.kill(pidOf(spare, 'agent'), 'SIGKILL')
   const { code, stderr } = await starting
   assert.equal(code, 125)
@@ -221,10 +220,11 @@ test('with a linger a spare outlives the last container, serves the next one, an
   assert.ok(spare !== undefined)
   await world.ok(['rm', '-f', first], { env })
   assert.equal((await status()).pool.spares.length, 1)
-  const second = await detached({ env })
+  const shorter = { env: { ...env, ENCLAVE_CC_POOL_LINGER: '2s' } }
+  const second = await detached(shorter)
   assert.equal(await took(world, second, spare), true)
   await spares(1)
-  await world.ok(['rm', '-f', second], { env })
+  await world.ok(['rm', '-f', second], shorter)
   const [last] = (await status()).pool.spares
   assert.ok(last !== undefined)
   await gone(last, 'the linger is over')

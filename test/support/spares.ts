@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type CliOptions, until, type World } from './world.ts'
 
 /** A process in the document of `status`. */
@@ -46,10 +47,28 @@ export async function statusOf(world: World): Promise<Status> {
 export async function readySpares(world: World, count: number): Promise<readonly Spare[]> {
   let found: readonly Spare[] = []
   await until(async () => {
+    // a command for each look would take the very processors that the spares need to become ready
+    if (readyEntries(world) < count) return false
     found = (await statusOf(world)).pool.spares
     return found.length === count && found.every(({ state }) => state === 'ready')
   }, `${count} spares`)
   return found
+}
+
+/** How many spares have said that they are ready; some may have ended since. */
+function readyEntries(world: World): number {
+  const pool = join(world.state, 'pool')
+  const files = existsSync(pool) ? readdirSync(pool, { recursive: true, encoding: 'utf8' }) : []
+  return files.filter(
+    (file) =>
+      file.endsWith('.json') && readFileSync(join(pool, file), 'latin1').includes('"ready"'),
+  ).length
+}
+
+/** Waits until a spare is claimed, or has ended. */
+export async function claimed(world: World, { key, id }: Spare): Promise<void> {
+  const file = join(world.state, 'pool', key, `${id}.json`)
+  await until(async () => !existsSync(file), `the claim of ${id}`)
 }
 
 /** Process id of a part of a spare. */
