@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { dirname, join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -302,6 +311,29 @@ test('a key that does not open the image', async () => {
     await world.ok(['kbs', 'resource', 'set', KEK, world.path('kek')])
   }
   assert.equal((await world.cli(['run', '--rm', app])).code, 0)
+})
+
+test('a state directory in which others can put something', async () => {
+  const state = world.path('unsafe-state')
+  const at = async (...args: string[]): Promise<CliResult> => world.cli(['--state', state, ...args])
+  mkdirSync(state, { mode: 0o700 })
+  assert.equal((await at('run', '--rm', app)).code, 0)
+  const names = readdirSync(state, { recursive: true })
+  const unsafe: readonly (readonly [RegExp, () => void])[] = [
+    [/others may write to it \(mode 777\)/, () => chmodSync(state, 0o777)],
+    [/it belongs to user 65534/, () => chownSync(state, 65_534, 65_534)],
+  ]
+  for (const [found, make] of unsafe) {
+    make()
+    assert.match(refused(await at('run', '--rm', app), 'STATE_UNSAFE').sentence, found)
+    refused(await at('attest'), 'STATE_UNSAFE', 1)
+    for (const words of ['ps', 'status', 'pool drain', 'rm -f nothing', 'stop nothing']) {
+      refused(await at(...words.split(' ')), 'STATE_UNSAFE', 1)
+    }
+    assert.deepEqual(readdirSync(state, { recursive: true }), names, 'nothing was put there')
+    chmodSync(state, 0o700)
+  }
+  rmSync(state, { recursive: true })
 })
 
 test('a disk that is full', () => {

@@ -17,6 +17,7 @@ import { mountErofs } from '#platform/erofs'
 import { type FileLock, lockFile, tryLockFile } from '#platform/lock'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { readBundle, type SignedBundle } from './signed-bundle.ts'
+import { checkState } from './state-directory.ts'
 
 const BLOCK = 1024 * 1024
 
@@ -42,12 +43,13 @@ export interface BundlePlaces {
  * Mounts the bundle in `dir` unless it is mounted already, and holds it. The image is hashed while it
  * is copied to a private file without a name, which is mounted: nothing on disk can be exchanged
  * between the check and what is executed. Throws CodedError BUNDLE_MISSING,
- * BUNDLE_IMAGE_MISMATCH, EROFS_MISSING or LOOP_MISSING.
+ * BUNDLE_IMAGE_MISMATCH, EROFS_MISSING, LOOP_MISSING or STATE_UNSAFE.
  */
 export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
   const { agent, init } = readBundle(dir)
   const { sha256, size } = agent.manifest.image
   mkdirSync(places.state, { recursive: true, mode: 0o700 })
+  checkState(places.state)
   // as the kernel names mounts: without links, `/var/run` is one on most machines
   const base = join(realpathSync(places.state), 'bundles', sha256.slice(0, 32))
   const root = join(base, 'root')
@@ -68,6 +70,7 @@ export function holdBundle(dir: string, places: BundlePlaces): MountedBundle {
 
 /** Unmounts every bundle of this state directory that nobody holds (left by a killed supervisor). */
 export function sweepBundles(state: string): void {
+  checkState(state)
   for (const base of bundleFolders(state)) releaseHold(undefined, base)
 }
 

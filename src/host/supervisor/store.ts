@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path'
 import { CodedError } from '#lib/errors'
 import { type FileLock, lockFile, tryLockFile } from '#platform/lock'
+import { checkState } from '../launcher/state-directory.ts'
 import { processStart } from './process-start.ts'
 import { type ContainerRecord, parseRecord, recordBytes } from './record.ts'
 
@@ -24,13 +25,17 @@ export interface WorkFolder extends Disposable {
   readonly path: string
 }
 
-/** The containers of one node, as files below `ROOT/containers` and sockets below `STATE/containers`. */
+/**
+ * The containers of one node, as files below `ROOT/containers` and sockets below `STATE/containers`. Made
+ * for a state directory that others could write to, it throws CodedError STATE_UNSAFE.
+ */
 export class ContainerStore {
   readonly #root: string
   readonly #state: string
   readonly #mutex: string
 
   constructor(places: { readonly root: string; readonly state: string }) {
+    checkState(places.state)
     this.#root = join(places.root, 'containers')
     this.#state = join(places.state, 'containers')
     this.#mutex = join(places.root, 'containers.lock')

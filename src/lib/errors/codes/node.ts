@@ -8,6 +8,11 @@ export const NODE_CODES = {
     meaning: 'The command needs root: it mounts and starts containers.',
     next: 'run it as root, for example with sudo',
   },
+  STATE_UNSAFE: {
+    meaning:
+      'The state directory of the node belongs to another user, or others may write to it: they could answer in place of its supervisors.',
+    next: 'name another directory with --state, or look who put what there, then chown it to root and chmod 700 it',
+  },
   FUSE_MISSING: {
     meaning: 'The machine has no /dev/fuse, through which root filesystems are served.',
     next: 'modprobe fuse, or hand the device into the container or VM; then see: enclave-cc doctor',
