@@ -130,15 +130,21 @@ export interface BusyEdit {
   readonly name: string
   /** Whether a reader that checks nothing gets other bytes from it. */
   readonly twin: 'lies' | 'harmless'
+  /** What may come of it where it is not the layer. */
+  readonly codes: readonly ('miss' | 'SEALED_MISMATCH' | 'EIO')[]
   /** Undefined where there was nothing to do it with. */
   readonly edit: (cache: BusyCache, record: string, data: string) => Undo | undefined
 }
+
+const MISS = ['miss'] as const
+const ANY = ['miss', 'SEALED_MISMATCH', 'EIO'] as const
 
 /** All of them, on a record and a data file that are there. */
 export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'records flipped',
     twin: 'lies',
+    codes: MISS,
     edit: (cache, record) =>
       cache.overwrite(record, (bytes) => {
         for (let i = 0; i < 4; i++) {
@@ -150,6 +156,7 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'records exchanged for those of other layers',
     twin: 'lies',
+    codes: MISS,
     edit: (cache, record) => {
       const other = cache.another('record', record)
       return other && cache.exchange(record, other)
@@ -158,6 +165,7 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'records overwritten with those of other layers',
     twin: 'lies',
+    codes: MISS,
     edit: (cache, record) => {
       const other = cache.another('record', record)
       return other && cache.overwrite(record, (bytes) => bytes.set(other.subarray(0, bytes.length)))
@@ -166,6 +174,7 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'older records put back',
     twin: 'harmless',
+    codes: MISS,
     edit: (cache, record) => {
       const older = cache.older(record)
       // without a record somebody makes a newer one
@@ -177,17 +186,20 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'records cut or zeroed',
     twin: 'harmless',
+    codes: MISS,
     edit: (cache, record) =>
       chance(2) === 0 ? cache.cut(record, false) : cache.overwrite(record, (all) => all.fill(0)),
   },
   {
     name: 'records of noise',
     twin: 'harmless',
+    codes: MISS,
     edit: (cache, record) => cache.exchange(record, noise(193)),
   },
   {
     name: 'data exchanged for those of other layers',
     twin: 'lies',
+    codes: ANY,
     edit: (cache, _, data) => {
       const other = cache.another('data', data)
       return other && cache.exchange(data, other)
@@ -196,6 +208,7 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'chunks overwritten with those of other data',
     twin: 'lies',
+    codes: ANY,
     edit: (cache, _, data) => {
       const other = cache.another('data', data)
       return (
@@ -207,16 +220,19 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'data cut, or zeroed from somewhere on',
     twin: 'lies',
+    codes: ANY,
     edit: (cache, _, data) => cache.cut(data, chance(2) === 0),
   },
   {
     name: 'records and data removed',
     twin: 'harmless',
+    codes: ANY,
     edit: (cache, record, data) => cache.remove(chance(2) === 0 ? record : data),
   },
   {
     name: 'the node cleans up',
     twin: 'harmless',
+    codes: MISS,
     edit: (cache) => {
       cache.collect()
       return nothing

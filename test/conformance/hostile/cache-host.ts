@@ -39,17 +39,19 @@ export class CacheHost {
   readonly older: KeptPair
   readonly second: KeptPair
   readonly plain: KeptPair
+  readonly otherPlain: KeptPair
   readonly #folder: string
   readonly #genuine: ReadonlyMap<string, Uint8Array>
   readonly #touched = new Set<string>()
 
   private constructor(folder: string, kept: readonly KeptPair[]) {
-    const [older, first, second, plain] = kept
-    if (!older || !first || !second || !plain) throw new Error('four pairs')
+    const [older, first, second, plain, otherPlain] = kept
+    if (!older || !first || !second || !plain || !otherPlain) throw new Error('five pairs')
     this.older = older
     this.first = first
     this.second = second
     this.plain = plain
+    this.otherPlain = otherPlain
     this.#folder = folder
     this.directory = join(folder, 'layers')
     this.#genuine = new Map(
@@ -61,10 +63,10 @@ export class CacheHost {
   static async fill(folder: string): Promise<CacheHost> {
     const directory = join(folder, 'layers')
     mkdirSync(directory)
-    const [first, second, plain] = await cacheLayers()
-    if (!first || !second || !plain) throw new Error('three layers')
+    const [first, ...others] = await cacheLayers()
+    if (first === undefined) throw new Error('no layers')
     const kept: KeptPair[] = []
-    for (const layer of [first, first, second, plain]) {
+    for (const layer of [first, first, ...others]) {
       // what is kept twice is what an agent does whose lookup missed
       await keep(directory, layer, layer.archive)
       kept.push({ layer, ...pairIn(directory, layer) })
@@ -81,6 +83,11 @@ export class CacheHost {
     const directory = mkdtempSync(join(this.#folder, 'forged-'))
     await keep(directory, identity, archive, headerId)
     return pairIn(directory, identity)
+  }
+
+  /** The layers that an agent finds, each of its own. */
+  get layers(): readonly CacheLayer[] {
+    return [this.first, this.second, this.plain, this.otherPlain].map(({ layer }) => layer)
   }
 
   /** Path of a name in the directory. */

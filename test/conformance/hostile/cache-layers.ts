@@ -21,7 +21,7 @@ export interface Identity {
 
 /** A layer that an agent wants, and what it must get. */
 export interface CacheLayer extends Identity {
-  readonly name: 'first' | 'second' | 'plain'
+  readonly name: 'first' | 'second' | 'plain' | 'other plain'
   readonly archive: Uint8Array
   /** SHA-256 of the image in hex. */
   readonly image: string
@@ -40,14 +40,15 @@ export function bytesOf(text: string, length: number): Uint8Array {
 }
 
 /**
- * Two encrypted layers of one length, the second with an opaque root, and a plain one, the same for every process.
- * One length, so that nothing is refused for its length alone.
+ * Two encrypted layers, the second with an opaque root, and two plain ones, which nothing but `LID` tells apart;
+ * the same for every process, and of one length, so that nothing is refused for its length alone.
  */
 export async function cacheLayers(): Promise<readonly CacheLayer[]> {
   const wanted = [
     { name: 'first', released: releasedFor('first'), mark: 'opaque-not' },
     { name: 'second', released: releasedFor('second'), mark: '.wh..wh..opq' },
     { name: 'plain', released: undefined, mark: 'opaque-not' },
+    { name: 'other plain', released: undefined, mark: 'opaque-not' },
   ] as const
   const layers: CacheLayer[] = []
   for (const { name, released, mark } of wanted) {

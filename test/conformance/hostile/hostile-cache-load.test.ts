@@ -105,6 +105,9 @@ describe('a host that edits the cache under load', { skip: skip ?? false }, () =
         )
         rows.push({ name: `cache under load: ${attack.name}`, sealed, twin })
         assert.equal(sealed.wrong, 0, sealed.samples.join('; '))
+        const allowed: readonly string[] = attack.codes
+        const others = Object.keys(sealed.errors).filter((code) => !allowed.includes(code))
+        assert.deepEqual(others, [], 'what may come of it')
         assert.ok(made >= ATTACKS, `only ${made} attacks`)
         assert.ok(sealed.right > 0 && sealed.refused > 0, 'nobody met it')
         assert.equal(twin.wrong > 0, attack.twin === 'lies', twin.samples.join('; '))
@@ -121,15 +124,17 @@ describe('a host that edits the cache under load', { skip: skip ?? false }, () =
       const own = join(folder.path, 'disk')
       mkdirSync(own)
       host = await CacheHost.fill(own)
-      const { first, older, second, plain } = host
+      const { first, older, second, plain, otherPlain } = host
       const others: readonly (readonly [string, string])[] = [
         [first.data, older.data],
         [older.data, first.data],
         [second.data, first.data],
         [plain.data, second.data],
+        [otherPlain.data, plain.data],
         [first.record, second.record],
         [second.record, plain.record],
         [plain.record, first.record],
+        [otherPlain.record, plain.record],
       ]
       const files = others.map(([name, other]) => ({
         ...{ name, path: host.path(name), older: host.path(other) },
