@@ -5,7 +5,7 @@ export interface Row {
   readonly name: string
   /** A reading, or the code with which the mount was refused. */
   readonly sealed: Reading | string
-  /** The same attack on the image that nothing authenticates; undefined where it has no such part. */
+  /** The same attack where nothing is authenticated; undefined where that has no such part. */
   readonly twin?: Reading | string
 }
 
