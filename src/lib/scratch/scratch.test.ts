@@ -227,6 +227,50 @@ test('after a write that failed no old data come back, and the chunk can be writ
   }
 })
 
+test('a write that fails in one part does not begin the next: those chunks hold what they held', () => {
+  const ones = (bytes: Uint8Array): boolean => bytes.every((b) => b === 1)
+  const at = open()
+  at.scratch.write(filled(6 * C, 1), 0)
+  // Inside chunk 0, all of 1 to 3, inside chunk 4.
+  const [offset, length] = [C / 2, 4 * C]
+  at.file.room = 0
+  assert.deepEqual(at.scratch.write(filled(length, 2), offset), {
+    ok: false,
+    why: 'full',
+    chunk: 0,
+  })
+  assert.equal(at.why(0, C), 'lost')
+  assert.ok(ones(at.read(C, 5 * C)), 'not begun')
+  at.file.room = Number.POSITIVE_INFINITY
+  at.scratch.write(filled(C, 1), 0)
+  // The first part and one whole chunk arrive.
+  at.file.room = 2 * C
+  assert.equal(at.scratch.write(filled(length, 2), offset).ok, false)
+  assert.ok(at.read(C / 2, C / 2 + C).every((b) => b === 2))
+  for (const chunk of [2, 3]) assert.equal(at.why(chunk * C, C), 'lost')
+  assert.ok(ones(at.read(4 * C, 2 * C)), 'not begun')
+})
+
+test('a chunk that cannot be patched stays what it is, and so does what lies behind it', () => {
+  const at = open()
+  at.scratch.write(filled(4 * C, 1), 0)
+  at.file.room = 0
+  at.scratch.write(filled(C, 2), 0)
+  at.file.room = Number.POSITIVE_INFINITY
+  assert.deepEqual(at.scratch.write(filled(2 * C, 2), C / 2), {
+    ok: false,
+    why: 'lost',
+    chunk: 0,
+  })
+  assert.equal(at.why(0, C), 'lost')
+  assert.ok(at.read(C, 3 * C).every((b) => b === 1))
+  at.file.bytes[C] = (at.file.bytes[C] ?? 0) ^ 1
+  const write = at.scratch.write(filled(2 * C, 2), C + C / 2)
+  assert.deepEqual(write, { ok: false, why: 'tampered', chunk: 1 })
+  assert.equal(at.why(C, C), 'tampered')
+  assert.ok(at.read(2 * C, 2 * C).every((b) => b === 1))
+})
+
 test('a thread without nonces writes nothing more, and nothing under a nonce again', () => {
   const at = open(SIZE, 3)
   assert.deepEqual(at.scratch.write(filled(2 * C, 1), 0), { ok: true })
