@@ -68,6 +68,23 @@ test('entries that are no entries, or of another spare, are none', () => {
   assert.equal(folder.read('aaaaaaaa'), undefined)
 })
 
+test('who only looks sees the spares that live, and leaves what dead ones left', () => {
+  using _life = folder.live()
+  using _place = folder.reserve('aaaaaaaa')
+  folder.save(entry('aaaaaaaa'))
+  {
+    using _dies = folder.reserve('bbbbbbbb')
+    folder.save(entry('bbbbbbbb'))
+    assert.deepEqual([...folder.living()].sort(), ['aaaaaaaa', 'bbbbbbbb'])
+  }
+  const left = readdirSync(folder.path).sort()
+  assert.ok(left.includes('bbbbbbbb.json'), 'a killed one leaves its files')
+  assert.deepEqual(folder.living(), ['aaaaaaaa'])
+  assert.deepEqual(readdirSync(folder.path).sort(), left)
+  assert.deepEqual(folder.spares(), ['aaaaaaaa'])
+  assert.ok(!existsSync(join(folder.path, 'bbbbbbbb.json')), 'who wants a spare removes them')
+})
+
 test('life is seen while somebody holds it, and the folder goes when nobody needs it', () => {
   const first = folder.live()
   const second = folder.live()

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -12,7 +13,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { type FileLock, type LockKind, lockFile, tryLockFile } from '#platform/lock'
+import {
+  type FileLock,
+  type LockKind,
+  lockFile,
+  tryLockFile,
+  tryLockOpenFile,
+} from '#platform/lock'
 import { entryBytes, MAX_ENTRY, parseEntry, SPARE_ID, type SpareEntry } from './spare-entry.ts'
 
 const KEY = /^[0-9a-f]{20}$/
@@ -95,11 +102,12 @@ export class PoolFolder {
 
   /** Ids of the spares that live; what dead ones left is removed. */
   spares(): readonly string[] {
-    return this.#names().flatMap((name) => {
-      const id = name.slice(0, 8)
-      if (name !== `${id}.lock` || !SPARE_ID.test(id)) return []
-      return this.has(id) ? [id] : []
-    })
+    return this.#places().filter((id) => this.has(id))
+  }
+
+  /** As `spares`, for who only looks: what dead ones left stays. */
+  living(): readonly string[] {
+    return this.#places().filter((id) => isHeld(join(this.path, `${id}.lock`)))
   }
 
   /** True while a spare's process lives and is not claimed; what a dead one left is removed. */
@@ -160,12 +168,31 @@ export class PoolFolder {
     }
   }
 
-  #names(): readonly string[] {
+  /** Ids of the spares that live, and of those that left their files. */
+  #places(): readonly string[] {
     try {
       return readdirSync(this.path)
+        .filter((name) => name.endsWith('.lock'))
+        .map((name) => name.slice(0, -'.lock'.length))
+        .filter((id) => SPARE_ID.test(id))
     } catch {
       return []
     }
+  }
+}
+
+/** True where somebody holds the lock of a file; the file is not made for that. */
+function isHeld(path: string): boolean {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch {
+    return false
+  }
+  try {
+    return !tryLockOpenFile(fd, path, 'shared') && existsSync(path)
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -66,7 +66,7 @@ export interface NodeStatus {
   readonly fuseConnections: number
 }
 
-/** Looks at a node; changes nothing but to remove what dead spares left. Throws CodedError for damage. */
+/** Looks at a node; changes nothing. Throws CodedError for damage. */
 export function nodeStatus(context: CommandContext): NodeStatus {
   const { root, state } = context.places
   const records = new ContainerStore(context.places).list()
@@ -110,7 +110,7 @@ function podOf({ id, name, supervisorPid, agentPid, initPid }: ContainerRecord):
 }
 
 function sparesOf(folder: PoolFolder): SpareStatus[] {
-  return folder.spares().flatMap((id) => {
+  return folder.living().flatMap((id) => {
     const entry = folder.read(id)
     if (entry === undefined) return []
     const processes = processesOf(entry.supervisorPid, entry.agentPid, entry.initPid)
