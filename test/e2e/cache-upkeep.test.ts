@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { publish, setUpOwner } from '../support/owner.ts'
@@ -240,11 +248,12 @@ test('an enclave that has no room empties the cache only where the host sees a f
   const containers = join(world.root, 'containers')
   const mount = (size: string, at: string): unknown =>
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'small', at])
-  const noRoom = async (): Promise<void> => {
-    const { code, stderr } = await world.cli(['run', '--rm', image('noise')])
+  const noRoom = async (name = 'noise'): Promise<void> => {
+    const { code, stderr } = await world.cli(['run', '--rm', image(name)])
     assert.equal(code, 125)
     assert.match(stderr, /DISK_FULL/)
   }
+  mkdirSync(containers, { recursive: true, mode: 0o700 })
   mount('16m', containers)
   try {
     await runs('one')
@@ -262,6 +271,18 @@ test('an enclave that has no room empties the cache only where the host sees a f
       assert.equal(files('.record').length, 2)
       await noRoom()
       assert.deepEqual(files(), [], 'the disk of the cache is small')
+    } finally {
+      execFileSync('umount', [layers()])
+    }
+    mount('160m', layers())
+    try {
+      await runs('one')
+      await noRoom()
+      assert.ok(files('.record').length >= 2, 'a blob that is too long for the spool')
+      await noRoom('large')
+      assert.deepEqual(files(), [], 'a layer that filled the cache, and is gone again')
+      const { bavail, bsize } = statfsSync(layers())
+      assert.ok(bavail * bsize > 150 * MIB)
     } finally {
       execFileSync('umount', [layers()])
     }
