@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { cacheFileKind } from '#lib/cache'
+import { HEADER_BLOCK, parseHeaderBlock, sealedLayout } from '#lib/sealed'
 import { LayerStore } from '../../../src/host/cache/layer-store.ts'
 import { chance, noise } from './cache-edit.ts'
 
@@ -130,7 +131,7 @@ export interface BusyEdit {
   readonly name: string
   /** Whether a reader that checks nothing gets other bytes from it. */
   readonly twin: 'lies' | 'harmless'
-  /** What may come of it where it is not the layer. */
+  /** What may come of it where it is not the layer; the first of them must. */
   readonly codes: readonly ('miss' | 'SEALED_MISMATCH' | 'EIO')[]
   /** Undefined where there was nothing to do it with. */
   readonly edit: (cache: BusyCache, record: string, data: string) => Undo | undefined
@@ -138,6 +139,11 @@ export interface BusyEdit {
 
 const MISS = ['miss'] as const
 const ANY = ['miss', 'SEALED_MISMATCH', 'EIO'] as const
+
+function chunksOf(data: Uint8Array): Uint8Array {
+  const { tagsOffset } = sealedLayout(parseHeaderBlock(data.subarray(0, HEADER_BLOCK)))
+  return data.subarray(HEADER_BLOCK, tagsOffset)
+}
 
 /** All of them, on a record and a data file that are there. */
 export const BUSY_EDITS: readonly BusyEdit[] = [
@@ -207,13 +213,10 @@ export const BUSY_EDITS: readonly BusyEdit[] = [
   {
     name: 'chunks overwritten with those of other data',
     twin: 'lies',
-    codes: ANY,
+    codes: ['EIO'],
     edit: (cache, _, data) => {
       const other = cache.another('data', data)
-      return (
-        other &&
-        cache.overwrite(data, (bytes) => bytes.set(other.subarray(4096, bytes.length), 4096))
-      )
+      return other && cache.overwrite(data, (bytes) => bytes.set(chunksOf(other), HEADER_BLOCK))
     },
   },
   {

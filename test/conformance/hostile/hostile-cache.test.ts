@@ -19,11 +19,12 @@ const STEPS = 15
 const OUTCOMES = { right: 'the layer', miss: 'a miss', EIO: 'an error of the reading' } as const
 
 describe('a host that edits the layers that a node keeps', { skip: skip ?? false }, () => {
-  const folder = testFolder()
   const rows: Row[] = []
+  let folder: ReturnType<typeof testFolder>
   let host: CacheHost
 
   before(async () => {
+    folder = testFolder()
     host = await CacheHost.fill(folder.path)
   })
   after(() => {
