@@ -91,9 +91,10 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
     return undefined
   }
   decided = true
-  options.leave()
   const channel = new JobChannel(claim.socket, claim.lines)
   void channel.send({ event: 'claimed' })
+  // while the command reads that
+  options.leave()
   // A command that could not wait has started another supervisor by then, or nothing: it says so, or its end does.
   const order = await cancellable(channel.next(), abort.signal)
   if ((order as { op?: unknown } | undefined)?.op !== 'go') {
