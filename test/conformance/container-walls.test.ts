@@ -185,7 +185,7 @@ describe('the walls of a container', { skip: skip ?? false }, () => {
 
   test('a shutdown while the runtime hangs ends it, and nothing is left', async () => {
     const runc = join(folder.path, 'hanging-runc')
-    writeFileSync(runc, '#!/bin/sh\ncase "$*" in *create*) touch "$0.on"; sleep 600;; esac\n')
+    writeFileSync(runc, '#!/bin/sh\ncase "$*" in *--detach*) touch "$0.on"; sleep 600;; esac\n')
     chmodSync(runc, 0o755)
     await withInit(
       shell('exit 0'),
@@ -205,7 +205,7 @@ describe('the walls of a container', { skip: skip ?? false }, () => {
 
   test('a start that failed and cannot be taken down ends all the same, and leaves nothing', async () => {
     const runc = join(folder.path, 'stuck-runc')
-    writeFileSync(runc, '#!/bin/sh\ncase "$*" in *create*) exit 1;; esac; exec sleep 600\n')
+    writeFileSync(runc, '#!/bin/sh\ncase "$*" in *--detach*) exit 1;; esac; exec sleep 600\n')
     chmodSync(runc, 0o755)
     await withInit(
       shell('exit 0'),

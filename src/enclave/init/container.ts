@@ -11,7 +11,7 @@ import { openLayers } from './open-layers.ts'
 import { mountRootfs, type Rootfs } from './rootfs.ts'
 import { Runc } from './runc.ts'
 import type { ServePool } from './serve-pool.ts'
-import { damagedBy, tampered, tamperedMessage, troubleError } from './tampering.ts'
+import { damagedBy, tamperedMessage, troubleError } from './tampering.ts'
 import { placeVolumes } from './volume-places.ts'
 import type { Place, Workspace } from './workspace.ts'
 
@@ -77,7 +77,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
     // Whoever asked for the start waits for its answer, and has no limit for it.
     options.onClosing?.()
     await container.close()
-    throw tampered(options.pool, options.layers, error) ?? error
+    throw troubleError(options.pool, options.layers, error) ?? error
   }
 }
 
@@ -98,6 +98,7 @@ class RunningContainer implements Container {
   #place: Place | undefined
   #rootfs: Rootfs | undefined
   #closing: Promise<void> | undefined
+  readonly #trouble = new AbortController()
   #ended = false
   pid = 0
   exited: Promise<ContainerExit> = Promise.reject(new Error('not started'))
@@ -108,24 +109,21 @@ class RunningContainer implements Container {
   }
 
   async start(): Promise<void> {
-    const { pool, reaper, workspace, config, layers } = this.#options
-    pool.onTrouble(() => this.#kill())
+    const { pool, reaper, workspace, config } = this.#options
+    // What is met before there is a pid to kill ends the start where it is.
+    pool.onTrouble(() => {
+      this.#kill()
+      this.#trouble.abort()
+    })
     const place = await workspace.open(config.scratch)
     this.#place = place
     this.#rootfs = this.#mount(place)
     this.#writeBundle(place, this.#rootfs.path)
     const runc = this.#runtime(place)
     this.#runc = runc
-    this.pid = await runc.create()
+    this.pid = await runc.run()
     this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
-    // What was met while the runtime prepared it is reason enough not to let the program begin.
-    if (pool.trouble !== undefined) throw troubleError(pool.trouble, layers)
-    await runc.start().catch(async (error: unknown) => {
-      // The program may have failed before `start` looked; its exit says more then.
-      if (!this.#ended) throw error
-    })
-    const { trouble } = pool
-    if (trouble !== undefined) this.#kill()
+    if (pool.trouble !== undefined) this.#kill()
   }
 
   async kill(signal: number, all: boolean): Promise<void> {
@@ -180,7 +178,7 @@ class RunningContainer implements Container {
       id: config.containerId,
       bundle: ground.at('c'),
       output: config.stdio === 'plain' ? 'inherit' : 'ignore',
-      ...(signal === undefined ? {} : { signal }),
+      signal: AbortSignal.any([this.#trouble.signal, ...(signal === undefined ? [] : [signal])]),
     })
   }
 

@@ -5,7 +5,7 @@ import { runcError } from './runc-log.ts'
 
 // Lines as runc 1.1.5 writes them.
 const line = (msg: string): string => `${JSON.stringify({ level: 'error', msg, time: '2026' })}\n`
-const prefix = 'runc create failed: unable to start container process: '
+const prefix = 'runc run failed: unable to start container process: '
 
 test('tells missing, not executable and other failures apart', () => {
   const cases: [string, string, number][] = [

@@ -12,7 +12,7 @@ export const EXIT_START_FAILED = 125
 const MAX_LINE = 65_536
 
 /**
- * Turns runc's log (`--log-format json`) of a failed `create` or `start` into an error. Which of the
+ * Turns runc's log (`--log-format json`) of a failed `run` into an error. Which of the
  * three it is decides the exit code that people expect; it stands in `details.exitCode`.
  */
 export function runcError(log: Uint8Array): InitError {

@@ -6,19 +6,19 @@ import type { ServePool, ServeTrouble } from './serve-pool.ts'
 
 type Tampered = Extract<ServeTrouble, { readonly kind: 'tampered' }>
 
-/** The error of a start that failed because a chunk was not genuine, whichever step met it first. */
-export function tampered(
-  pool: ServePool,
+/** The error of a start during which a chunk was not genuine or a thread failed, whichever step met it. */
+export function troubleError(
+  { trouble }: ServePool,
   layers: readonly HandoverLayer[],
   cause: unknown,
 ): InitError | undefined {
-  const { trouble } = pool
-  return trouble?.kind === 'tampered' ? tamperedError(trouble, layers, cause) : undefined
-}
-
-/** What the trouble is to a start that is to be given up for it. */
-export function troubleError(trouble: ServeTrouble, layers: readonly HandoverLayer[]): InitError {
-  if (trouble.kind === 'tampered') return tamperedError(trouble, layers)
+  if (trouble === undefined) return undefined
+  if (trouble.kind === 'tampered') {
+    return new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble), {
+      cause,
+      details: { damaged: damagedBy(trouble, layers) },
+    })
+  }
   const found = 'serving the root filesystem failed'
   return new InitError('ROOTFS_MOUNT_FAILED', found, { cause: trouble.cause })
 }
@@ -35,15 +35,4 @@ export function tamperedMessage({ file, chunk }: Tampered): string {
 export function damagedBy({ file }: Tampered, layers: readonly HandoverLayer[]): string {
   if (file === SCRATCH_NAME) return SCRATCH_NAME
   return layers.find((_, i) => servedName(i) === file)?.file ?? ''
-}
-
-function tamperedError(
-  trouble: Tampered,
-  layers: readonly HandoverLayer[],
-  cause?: unknown,
-): InitError {
-  return new InitError('ROOTFS_TAMPERED', tamperedMessage(trouble), {
-    cause,
-    details: { damaged: damagedBy(trouble, layers) },
-  })
 }
