@@ -238,6 +238,35 @@ test('an encrypted, signed image becomes sealed layers that only init can open',
   }
 })
 
+test('a permission that the owner could not be told of unpacks nothing', async () => {
+  const name = await namespace()
+  const { registry } = await publish(name)
+  const spool = mkdtempSync(join(harness.dir, 'spool-'))
+  const deaf = (send: Transport): Transport => {
+    return async (request) =>
+      request.url.pathname.endsWith('/enclave-cc/decisions')
+        ? { status: 503, headers: {}, body: (async function* () {})() }
+        : await send(request)
+  }
+  const started = harness.agent({
+    namespace: name,
+    environment: {
+      brokerTransport: (pins) => deaf(createHttpTransport({ pins, tlsOnly: true }).send),
+      registryNetwork: {
+        transport: () => registry.transport,
+        clock: { sleep: async () => {}, random: () => 0, now: Date.now },
+      },
+      sealLayers: layerSealer({ spool }),
+    },
+  })
+  await started.configure()
+  const request = utf8(JSON.stringify({ network: 'host' }))
+  const call = { containerId: 'c1', podId: 'p1', image: 'registry.example/team/app:1', request }
+  const error = await refusal(started.agent.handlers.prepare(call, context()))
+  assert.match(error.code, /^KBS_/)
+  assert.deepEqual(readdirSync(spool), [])
+})
+
 test('a plain, signed image runs without any key', async () => {
   const { prepare, keysAsked } = await prepared({ recipient: 'none' })
   await prepare()

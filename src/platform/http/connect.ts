@@ -85,7 +85,8 @@ function openTls(host: string, place: object, options: ConnectOptions): TLSSocke
       trust.kind === 'ca' ? checkServerIdentity(name, certificate) : undefined,
     // A pinned peer is checked after the handshake, in `checkPins`. No session is ever
     // resumed (none is passed here), so each connection shows its certificate.
-    ...(trust.kind === 'ca' && trust.ca !== undefined ? { ca: [...trust.ca] } : {}),
+    // An empty list where no authority counts: node would else parse all of its own.
+    ...(trust.kind !== 'ca' ? { ca: [] } : trust.ca === undefined ? {} : { ca: [...trust.ca] }),
     ...(client === undefined ? {} : client),
   })
 }

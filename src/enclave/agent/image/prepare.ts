@@ -133,9 +133,12 @@ class Preparation {
     const config = await readConfig(source, context.platform)
     const subject = this.#subject(source, signatures)
     const decision = this.#decide(source, config, documents.launchPolicy, subject)
-    await this.#report(undefined)
+    // Both are a round trip. Nothing is unpacked, let alone handed over, before the owner has been told.
+    const told = this.#report(undefined)
+    // Who waits for it hears of it; until then it is nobody's.
+    told.catch(() => {})
     this.#content = true
-    const layers = await this.#layers(source, config, documents.launchPolicy, subject)
+    const layers = await this.#layers(source, config, documents.launchPolicy, subject, told)
     const launch = constructLaunch(config, input.request, decision.granted, {
       id: input.containerId,
       layers: layers.map(({ file }) => file),
@@ -232,6 +235,7 @@ class Preparation {
     config: ImageConfig,
     launchPolicy: string,
     subject: LaunchSubject,
+    told: Promise<unknown>,
   ): Promise<readonly SealedLayer[]> {
     const { broker, initData, initDataDigest, progress, signal, sealLayers } = this.#context
     const { namespace } = initData.broker
@@ -244,6 +248,7 @@ class Preparation {
         const opened = isEncrypted(descriptor.mediaType) ? await keys.open(descriptor) : undefined
         layers.push({ descriptor, diffId, opened })
       }
+      await told
       progress.add({ step: 'layer' })
       return await sealLayers(layers, {
         client: source.client,
@@ -252,6 +257,8 @@ class Preparation {
         onProgress: (done, total) => progress.add({ step: 'layer', done, total }),
       })
     } finally {
+      // A refusal is told after the permission that it follows.
+      await Promise.allSettled([told])
       this.#answers.push(...keys.answers)
       for (const { opened } of layers) opened?.cipher.key.fill(0)
     }
