@@ -267,6 +267,36 @@ test('a permission that the owner could not be told of unpacks nothing', async (
   assert.deepEqual(readdirSync(spool), [])
 })
 
+test('an agent that has rehearsed prepares as any other, and nobody was asked', async () => {
+  const name = await namespace()
+  const { registry, digest } = await publish(name)
+  const rehearsed = Promise.withResolvers<void>()
+  const asked: string[] = []
+  const started = harness.agent({
+    namespace: name,
+    environment: {
+      brokerTransport: (pins) =>
+        recording(asked, createHttpTransport({ pins, tlsOnly: true }).send),
+      registryNetwork: {
+        transport: () => recording(asked, registry.transport),
+        clock: { sleep: async () => {}, random: () => 0, now: Date.now },
+      },
+      sealLayers: layerSealer({ spool: mkdtempSync(join(harness.dir, 'spool-')) }),
+      later: (work) => {
+        work().then(rehearsed.resolve, rehearsed.reject)
+        return { cancel: () => {} }
+      },
+    },
+  })
+  await started.configure()
+  await rehearsed.promise
+  assert.deepEqual([started.log, asked], [[], []])
+  const request = utf8(JSON.stringify({ network: 'host' }))
+  const call = { containerId: 'c1', podId: 'p1', image: 'registry.example/team/app:1', request }
+  const { json } = await started.agent.handlers.prepare(call, context())
+  assert.equal(object(parseJson(json), 'result').manifestDigest, digest)
+})
+
 test('a plain, signed image runs without any key', async () => {
   const { prepare, keysAsked } = await prepared({ recipient: 'none' })
   await prepare()

@@ -22,7 +22,6 @@ import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
 import { AgentError } from './agent-error.ts'
 import { type Broker, createBroker } from './broker/broker.ts'
-import { createSessionKey } from './broker/session-key.ts'
 import { type Configuration, checkConfiguration } from './configuration.ts'
 import { causes } from './image/decision-report.ts'
 import type { RegistryNetwork } from './image/image-source.ts'
@@ -30,7 +29,7 @@ import { ask } from './image/launch-decision.ts'
 import type { SealLayers } from './image/layers.ts'
 import { prepare } from './image/prepare.ts'
 import { ProgressLog } from './progress.ts'
-import { warmUp } from './warm-up.ts'
+import { rehearse } from './rehearsal/rehearsal.ts'
 
 /** Everything the agent needs from outside. */
 export interface AgentEnvironment {
@@ -90,7 +89,7 @@ class AgentProgram implements Agent {
   #state: { readonly at: 'new' | 'configuring' | 'failed' } | Ready = { at: 'new' }
   #work: Work = 'idle'
   #reports = 0
-  #warmUp: { cancel(): void } | undefined
+  #rehearsal: { cancel(): void } | undefined
 
   constructor(environment: AgentEnvironment) {
     this.#environment = environment
@@ -116,7 +115,7 @@ class AgentProgram implements Agent {
   }
 
   close(): void {
-    this.#warmUp?.cancel()
+    this.#rehearsal?.cancel()
     if (this.#state.at === 'ready') this.#state.responder.close()
   }
 
@@ -143,7 +142,7 @@ class AgentProgram implements Agent {
       })
       this.#state = { at: 'ready', configuration, clock, broker, responder }
       // whoever is needed at once pays for it when it is used
-      this.#warmUp = this.#environment.later?.(() => warmUp(createSessionKey()))
+      this.#rehearsal = this.#environment.later?.(() => this.#rehearse())
       return {}
     } catch (error) {
       this.#state = { at: 'failed' }
@@ -151,8 +150,17 @@ class AgentProgram implements Agent {
     }
   }
 
+  // An agent that cannot rehearse can still work; its log says that there is a defect.
+  async #rehearse(): Promise<void> {
+    try {
+      await rehearse(this.#environment.platform)
+    } catch (error) {
+      this.#environment.log({ code: 'INTERNAL', text: `rehearsal: ${causes(error)}` })
+    }
+  }
+
   async #attest(input: AttestRequest, { signal }: CallContext): Promise<AttestResult> {
-    this.#warmUp?.cancel()
+    this.#rehearsal?.cancel()
     const { broker } = this.#ready()
     const { tee } = this.#environment
     if (input.reportData.length > MAX_CALLER_DATA) {
@@ -195,7 +203,7 @@ class AgentProgram implements Agent {
   }
 
   async #prepare(input: PrepareRequest, { signal }: CallContext): Promise<PrepareReply> {
-    this.#warmUp?.cancel()
+    this.#rehearsal?.cancel()
     const { clock, broker, configuration, responder } = this.#ready()
     if (this.#work !== 'idle') throw outOfOrder('its container is prepared already')
     const { containerId, podId } = input

@@ -11,6 +11,7 @@ import { parseLaunchConfig, parseScratchPolicy } from '#lib/launch'
 import type { InitHandlers } from '#protocol/agent'
 import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
+import { rehearseHandover } from '../handover/rehearsal.ts'
 import type { Container, ContainerOptions } from './container.ts'
 import { startContainer } from './container.ts'
 import { checkOwnIdentity } from './identity.ts'
@@ -24,6 +25,8 @@ export interface InitServiceOptions
   readonly tee: Tee
   /** Path of the program for a handover with quotes. */
   readonly quoteProgram: string
+  /** Does work that can wait, once nothing has been asked for a while, unless it is called off before. */
+  readonly later?: (work: () => Promise<void>) => { cancel(): void }
 }
 
 /** The init enclave's calls, and its end. */
@@ -43,6 +46,7 @@ type State =
   | { readonly at: 'started'; readonly container: Container }
 
 const DOWN = { at: 'closed' } as const
+const NOTHING = { layers: [], config: new Uint8Array(0), scratch: new Uint8Array(0) } as const
 
 /**
  * Creates the service of one init: configure → begin → handover → start → wait; prepareScratch once
@@ -72,6 +76,7 @@ export function createInitService(options: InitServiceOptions): InitService {
     }
   }
 
+  let rehearsal: { cancel(): void } | undefined
   let container: Container | undefined
   let initiator: Initiator | undefined
 
@@ -101,6 +106,7 @@ export function createInitService(options: InitServiceOptions): InitService {
 
   async function close(): Promise<void> {
     options.onClosing?.()
+    rehearsal?.cancel()
     state = DOWN
     ending.abort()
     await work
@@ -122,6 +128,8 @@ export function createInitService(options: InitServiceOptions): InitService {
         const { manifest, pin: peer } = await checkOwnIdentity(options.tee, request)
         const clock = new EnclaveClock(manifest.builtAt, () => performance.now())
         const form = await evidenceForm(options.tee, manifest, clock, options.quoteProgram)
+        // Whoever waits for a container gets on without it.
+        rehearsal = options.later?.(() => rehearseHandover(NOTHING).catch(() => {}))
         return [{ at: 'configured', form, peer }, {}]
       })
     },
@@ -133,6 +141,7 @@ export function createInitService(options: InitServiceOptions): InitService {
       return {}
     },
     async begin({ launchId }) {
+      rehearsal?.cancel()
       if (state.at !== 'configured') throw outOfOrder('begin')
       const { form, peer } = state
       return step(async () => {

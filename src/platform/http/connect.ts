@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual, X509Certificate } from 'node:crypto'
 import { type LookupAddress, lookup } from 'node:dns'
 import { isIP, type LookupFunction, type Socket, connect as tcpConnect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { checkServerIdentity, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { HttpError } from '#lib/http'
 import { toHttpError } from './failure.ts'
@@ -25,6 +26,8 @@ export interface ConnectOptions {
   readonly allowAddress: ((address: string) => boolean) | undefined
   /** Milliseconds for name, connection and handshake together. */
   readonly timeout: number
+  /** A stream to the peer, in place of a TCP connection; with TLS only. */
+  readonly through: (() => Duplex) | undefined
 }
 
 /** Where to connect. */
@@ -43,16 +46,17 @@ const MAX_CHAIN = 16
 export async function connect(peer: Peer, options: ConnectOptions): Promise<Socket> {
   const host = peer.host.replace(/^\[(.*)\]$/, '$1')
   const attempt = `connecting to ${peer.host}:${peer.port}`
-  const { allowAddress } = options
+  const { allowAddress, through } = options
   if (allowAddress !== undefined && isIP(host) !== 0 && !allowAddress(host)) {
     throw addressRefused(attempt, host)
   }
-  const place = {
+  const address = {
     host,
     port: peer.port,
     ...(allowAddress === undefined ? {} : { lookup: checkedLookup(allowAddress, attempt) }),
   }
-  const socket = peer.tls ? openTls(host, place, options) : tcpConnect(place)
+  const place = through === undefined ? address : { socket: through() }
+  const socket = peer.tls ? openTls(host, place, options) : tcpConnect(address)
   try {
     await ready(socket, peer.tls ? 'secureConnect' : 'connect', options.timeout, attempt)
     const remote = socket.remoteAddress

@@ -43,6 +43,8 @@ export interface HttpTransportOptions {
    * with `pins` or `allowAddress`, which a proxy would defeat.
    */
   readonly proxyEnv?: Readonly<Record<string, string | undefined>>
+  /** A new stream to the server, in place of a TCP connection. Needs `tlsOnly`. */
+  readonly through?: () => Duplex
 }
 
 /** A transport with connections to close. */
@@ -61,6 +63,9 @@ export function createHttpTransport(options: HttpTransportOptions = {}): HttpTra
   const proxied = options.proxyEnv !== undefined
   if (proxied && (trust.kind === 'pins' || options.allowAddress !== undefined)) {
     throw new TypeError('a proxy cannot be combined with pins or address rules')
+  }
+  if (options.through !== undefined && (proxied || options.tlsOnly !== true)) {
+    throw new TypeError('a stream in place of a connection carries TLS, and nothing else')
   }
   // Connections are pooled by kind: one that was allowed to a configured host must not serve
   // a redirect to the same name, whose address rules are stricter.
@@ -119,6 +124,7 @@ function ownAgent(
     allowAddress:
       allowAddress === undefined ? undefined : (address) => allowAddress(address, redirected),
     timeout: options.connectTimeout ?? 30_000,
+    through: options.through,
   }
   const agent = tls
     ? new HttpsAgent({ keepAlive: true, maxSockets: MAX_SOCKETS })
