@@ -6,6 +6,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { scanForMarker } from '../support/plaintext-scanner.ts'
+import { children } from '../support/pod-processes.ts'
 import {
   isAttached,
   type ScratchDevice,
@@ -182,6 +183,8 @@ test('a launch policy that insists on memory gets it, also from a spare that has
     assert.deepEqual(mounts, [{ destination: '/', kind: 'tmpfs', size: 2 ** 30 }])
     assert.deepEqual(scratchDevices(init.pid), [])
     assert.equal(isAttached(device), false)
+    const names = children(init.pid).map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim())
+    assert.deepEqual(names, ['sh'], 'the container alone, and no keeper')
     assert.deepEqual(
       scratchFiles(init.pid).map(({ size }) => size),
       [0],

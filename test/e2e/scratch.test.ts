@@ -9,6 +9,7 @@ import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
 import { publish, setUpOwner } from '../support/owner.ts'
 import { scanForMarker } from '../support/plaintext-scanner.ts'
 import { podProcesses } from '../support/pod-processes.ts'
+import { scratchDevices, scratchFiles } from '../support/scratch-devices.ts'
 import { until, World } from '../support/world.ts'
 
 const POLICY = 'kbs:///acme/launch-policy/default'
@@ -61,12 +62,6 @@ async function inspected(name: string): Promise<Inspected> {
   return found
 }
 
-/** The block devices that an init has mounted as ext4. */
-function devices(pid: number): string[] {
-  const lines = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').split('\n')
-  return lines.flatMap((line) => / - ext4 (\/dev\/loop\d+) /.exec(line)?.[1] ?? [])
-}
-
 async function started(args: readonly string[]): Promise<Inspected & { readonly told: string }> {
   const { stderr } = await world.ok(['run', '-d', '--name', 'it', ...args, writer])
   await until(
@@ -81,17 +76,18 @@ test('by default what a container writes is encrypted on the disk, and a loop de
   try {
     assert.deepEqual(mounts, [{ destination: '/', kind: 'disk', size: 2 ** 32 }])
     assert.match(told, /scratch on disk.*loop device shows it to root.*--scratch tmpfs/)
-    const [device = ''] = devices(init.pid)
-    assert.equal(spawnSync('grep', ['-q', MARKER, device]).status, 0, 'the positive control')
+    const [device] = scratchDevices(init.pid)
+    assert.equal(
+      spawnSync('grep', ['-q', MARKER, device?.path ?? '']).status,
+      0,
+      'the positive control',
+    )
     assert.deepEqual(scanForMarker([world.dir], MARKER), [])
     const spool = join(world.root, 'containers', id, 'spool')
     assert.ok(readdirSync(spool).every((name) => name.endsWith('.sealed')))
-    const fds = readdirSync(`/proc/${init.pid}/fd`)
-    const held = fds.filter((fd) =>
-      spawnSync('readlink', [`/proc/${init.pid}/fd/${fd}`]).stdout.includes('/spool/#'),
-    )
+    const held = scratchFiles(init.pid)
     assert.equal(held.length, 1, 'the ciphertext has no name')
-    assert.equal(spawnSync('grep', ['-q', MARKER, `/proc/${init.pid}/fd/${held[0]}`]).status, 1)
+    assert.equal(spawnSync('grep', ['-q', MARKER, held[0]?.path ?? '']).status, 1)
   } finally {
     await world.ok(['rm', '-f', 'it'])
   }
@@ -102,7 +98,7 @@ test('--scratch tmpfs:SIZE is memory of that size, which no device shows', async
   try {
     assert.deepEqual(mounts, [{ destination: '/', kind: 'tmpfs', size: 2 ** 26 }])
     assert.doesNotMatch(told, /scratch on disk/)
-    assert.deepEqual(devices(init.pid), [])
+    assert.deepEqual(scratchDevices(init.pid), [])
   } finally {
     await world.ok(['rm', '-f', 'it'])
   }
