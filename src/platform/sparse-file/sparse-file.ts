@@ -29,7 +29,8 @@ function openWithoutName(directory: string): number {
     return openSync(directory, O_TMPFILE | constants.O_RDWR | constants.O_EXCL, 0o600)
   } catch (error) {
     const { code } = error as { code?: string }
-    if (code !== 'EOPNOTSUPP' && code !== 'EISDIR' && code !== 'EINVAL') throw error
+    // ENOTSUP is how Node names EOPNOTSUPP.
+    if (code !== 'ENOTSUP' && code !== 'EISDIR' && code !== 'EINVAL') throw error
   }
   // A filesystem that knows no unnamed files: named for a moment.
   const path = join(directory, `.unnamed-${process.pid}`)

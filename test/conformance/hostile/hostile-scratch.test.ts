@@ -137,7 +137,7 @@ describe('a host that edits the encrypted scratch', { skip: skip ?? false }, () 
     const { stack, spool, folder } = setting
     if (kind === 'twin') {
       const file = join(folder, 'twin-scratch')
-      await stack.order({ do: 'mountScratchTwin', file, size: SIZE })
+      await stack.order({ do: 'mountScratchTwin', file, size: SIZE, barrier: true })
       return new ScratchOnDisk(file)
     }
     const scratch = { kind: 'disk', size: SIZE } as const

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, rmdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, rmdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { loopMount } from '#platform/loop'
+import { attachLoop, loopMount } from '#platform/loop'
 import { linuxMounts, MOUNT_FLAGS } from '#platform/mount'
 import { enterPrivateMounts } from '#platform/process'
 import { Ground } from '../../../src/enclave/init/ground.ts'
@@ -13,6 +13,7 @@ import { ServePool } from '../../../src/enclave/init/serve-pool.ts'
 import { bundleServeEntry } from '../../support/serve-bundle.ts'
 import type { DiskMode } from './disk-entry.ts'
 import type { Counts } from './reader-entry.ts'
+import type { ScratchDiskOrder } from './scratch-disk-entry.ts'
 import type { ScratchTask } from './scratch-worker-entry.ts'
 import type { Expected } from './tree.ts'
 
@@ -32,8 +33,8 @@ export interface ScratchJob {
   readonly kind: 'tmpfs' | 'disk'
   /** Bytes that may be written. */
   readonly size: number
-  /** Bytes of the disk that it lies on, where that is a small one. */
-  readonly disk?: number
+  /** The disk that it lies on, where that is not the spool's: bytes of a small one, or the path of another. */
+  readonly disk?: number | string
 }
 
 /** What the stack is told to do. Each is answered with a `StackAnswer` of the same number. */
@@ -46,7 +47,13 @@ export type StackOrder =
       readonly scratch: ScratchJob
     }
   /** A filesystem on a plain file, as an unprotected scratch would be. */
-  | { readonly do: 'mountScratchTwin'; readonly file: string; readonly size: number }
+  | {
+      readonly do: 'mountScratchTwin'
+      readonly file: string
+      readonly size: number
+      /** Whether it has the disk sync what was written, which the encrypted scratch does not. */
+      readonly barrier: boolean
+    }
   /** Has one program write and read files in the tree (scratch-worker-entry.ts). */
   | { readonly do: 'work'; readonly task: ScratchTask }
   /** The same with EROFS images that nothing authenticates. */
@@ -56,7 +63,14 @@ export type StackOrder =
   | { readonly do: 'load'; readonly seed: number; readonly passes: number }
   | { readonly do: 'unmount' }
   | { readonly do: 'disk'; readonly at: string; readonly files: unknown; readonly seed: number }
-  | { readonly do: 'diskMode'; readonly mode: DiskMode }
+  /** A disk that can be written to (scratch-disk-entry.ts), with files of `size` bytes. */
+  | {
+      readonly do: 'scratchDisk'
+      readonly at: string
+      readonly size: number
+      readonly seed: number
+    }
+  | ({ readonly do: 'diskMode' } & ({ readonly mode: DiskMode } | ScratchDiskOrder))
   | { readonly do: 'killDisk' }
   /** Runs a program with the root of the tree as its last argument, and gives what became of it. */
   | { readonly do: 'run'; readonly program: readonly string[]; readonly inside: string }
@@ -75,6 +89,7 @@ export interface StackAnswer {
 }
 
 type MountOrder = Extract<StackOrder, { do: 'mount' }>
+type TwinOrder = Extract<StackOrder, { do: 'mountScratchTwin' }>
 
 interface Mounted {
   readonly root: string
@@ -105,7 +120,7 @@ class Stack {
       case 'mountTwin':
         return this.#refusable(async () => this.#mountTwin(order.images))
       case 'mountScratchTwin':
-        this.#mounted = this.#mountScratchTwin(order.file, order.size)
+        this.#mounted = this.#mountScratchTwin(order)
         return {}
       case 'work':
         return this.#read([this.#work(order.task)])
@@ -122,10 +137,14 @@ class Stack {
         this.#mounted = undefined
         return {}
       case 'disk':
-        await this.#startDisk(order.at, JSON.stringify(order.files), order.seed)
+        await this.#startDisk('disk-entry.ts', order.at, [JSON.stringify(order.files), order.seed])
+        return {}
+      case 'scratchDisk':
+        mkdirSync(order.at)
+        await this.#startDisk('scratch-disk-entry.ts', order.at, [order.size, order.seed])
         return {}
       case 'diskMode': {
-        this.#disk?.process.send({ mode: order.mode })
+        this.#disk?.process.send(order)
         if (this.#disk !== undefined) await once(this.#disk.process, 'message')
         return {}
       }
@@ -166,8 +185,10 @@ class Stack {
       })),
     )
     const pool = new ServePool(this.#serveEntry, 2)
-    const disk = job.disk === undefined ? undefined : smallDisk(`${this.#base}-disk`, job.disk)
-    const places = { mounts: linuxMounts, pool, base: this.#base, spool: disk?.path ?? spool }
+    const small =
+      typeof job.disk === 'number' ? smallDisk(`${this.#base}-disk`, job.disk) : undefined
+    const place = typeof job.disk === 'string' ? job.disk : (small?.path ?? spool)
+    const places = { mounts: linuxMounts, pool, base: this.#base, spool: place }
     const onDisk = job.kind === 'disk'
     const ground = await Ground.open(places, onDisk ? job.size : undefined)
     const programs = { mke2fs: '/usr/sbin/mke2fs', cat: '/usr/bin/cat' }
@@ -177,7 +198,7 @@ class Stack {
     const leave = async (): Promise<void> => {
       await scratch.unmount()
       await ground.close()
-      disk?.leave()
+      small?.leave()
     }
     let rootfs: Rootfs
     try {
@@ -196,15 +217,21 @@ class Stack {
     }
   }
 
-  /** ext4 on a loop device on a file, mounted by the machine's own tools. */
-  #mountScratchTwin(file: string, size: number): Mounted {
+  /** ext4 on a loop device like that of the encrypted scratch, on a file that nothing encrypts. */
+  #mountScratchTwin({ file, size, barrier }: TwinOrder): Mounted {
     const root = this.#place()
     writeFileSync(file, '')
     truncateSync(file, size)
-    execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-m', '0', file])
     const target = join(root, 's')
     mkdirSync(target)
-    execFileSync('mount', ['-o', 'loop,errors=remount-ro', file, target])
+    const { path, fd } = attachLoop(file, 'write')
+    try {
+      execFileSync('mke2fs', ['-q', '-F', '-t', 'ext4', '-O', '^has_journal', '-m', '0', path])
+      const options = `errors=remount-ro${barrier ? '' : ',nobarrier'}`
+      execFileSync('mount', ['-o', options, path, target])
+    } finally {
+      closeSync(fd)
+    }
     return {
       root: target,
       unmount: async () => {
@@ -287,9 +314,9 @@ class Stack {
     return ran.signal ?? ran.error?.message ?? `exit ${ran.status}: ${ran.stdout}${ran.stderr}`
   }
 
-  async #startDisk(at: string, files: string, seed: number): Promise<void> {
-    const entry = join(import.meta.dirname, 'disk-entry.ts')
-    const child = fork(entry, [at, files, String(seed)], { stdio: 'inherit' })
+  async #startDisk(name: string, at: string, args: readonly (string | number)[]): Promise<void> {
+    const entry = join(import.meta.dirname, name)
+    const child = fork(entry, [at, ...args.map(String)], { stdio: 'inherit' })
     this.#disk = { process: child, at }
     await once(child, 'message')
   }

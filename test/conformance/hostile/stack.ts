@@ -105,9 +105,9 @@ export class Stack implements AsyncDisposable {
   }
 }
 
-/** Makes the kernel forget what it has cached of every file, so that reads ask the server. */
-export function dropCaches(): void {
-  writeFileSync('/proc/sys/vm/drop_caches', '3')
+/** Makes the kernel forget what it has cached of every file, so that reads ask the server: `all`, or contents alone. */
+export function dropCaches(what: 'all' | 'pages' = 'all'): void {
+  writeFileSync('/proc/sys/vm/drop_caches', what === 'all' ? '3' : '1')
 }
 
 /**
@@ -127,7 +127,8 @@ export async function meeting(
   return total
 }
 
-function sum({ counts = [], alarm }: StackAnswer): Reading {
+/** Several readings in one. */
+export function sum({ counts = [], alarm }: Pick<StackAnswer, 'counts' | 'alarm'>): Reading {
   const total = { right: 0, refused: 0, wrong: 0 }
   const errors: Record<string, number> = {}
   for (const each of counts) {
