@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import {
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -174,50 +173,17 @@ test('plain layers of one owner are not those of another', async () => {
   assert.equal(await layersFetched(plain), 0)
 })
 
+// One of each sort, with containers: a record, the data, what is missing. Every edit that a host can make is counted
+// in the table of test/conformance/hostile/hostile-cache.test.ts.
 const SPOILED: Readonly<Record<string, () => void>> = {
   'records flipped': () => {
     for (const file of kept('.record')) flipByte(file, 60)
-  },
-  'records cut': () => {
-    for (const file of kept('.record')) {
-      writeFileSync(file, readFileSync(file).subarray(0, 100))
-    }
-  },
-  'records zeroed': () => {
-    for (const file of kept('.record')) writeFileSync(file, Buffer.alloc(193))
-  },
-  'records too long': () => {
-    for (const file of kept('.record')) writeFileSync(file, '\0', { flag: 'a' })
-  },
-  'records that are folders': () => {
-    for (const file of kept('.record')) {
-      rmSync(file)
-      mkdirSync(file)
-    }
-  },
-  'records of each other': () => {
-    const [a = '', b = ''] = kept('.record')
-    const [first, second] = [readFileSync(a), readFileSync(b)]
-    writeFileSync(a, second)
-    writeFileSync(b, first)
   },
   'data of each other': () => {
     const [a = '', b = ''] = kept('.sealed')
     const [first, second] = [readFileSync(a), readFileSync(b)]
     writeFileSync(a, second)
     writeFileSync(b, first)
-  },
-  'data cut': () => {
-    for (const file of kept('.sealed')) {
-      const bytes = readFileSync(file)
-      writeFileSync(file, bytes.subarray(0, bytes.length - 1))
-    }
-  },
-  'headers flipped': () => {
-    for (const file of kept('.sealed')) flipByte(file, 30)
-  },
-  'tag tables flipped': () => {
-    for (const file of kept('.sealed')) flipByte(file, readFileSync(file).length - 1)
   },
   'data gone': () => {
     for (const file of kept('.sealed')) rmSync(file)

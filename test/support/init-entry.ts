@@ -2,8 +2,7 @@ import { join } from 'node:path'
 import { initProgram } from '../../src/enclave/init/init-program.ts'
 
 // The init program with places of a test instead of those of a bundle.
-const [, base = '', spool = '', runc = '', mke2fs = ''] = process.argv.slice(1)
-const serveEntry = join(import.meta.dirname, '../../src/enclave/init/serve-main.ts')
+const [, base = '', spool = '', runc = '', mke2fs = '', serveEntry = ''] = process.argv.slice(1)
 const quoteProgram = join(import.meta.dirname, '../../src/enclave/handover/quote-evidence.ts')
 void initProgram({
   serveEntry,

@@ -23,6 +23,7 @@ import { socketPair } from '#platform/socket-pair'
 import { type InitClient, initClient } from '#protocol/agent'
 import { openSimTee } from '../../src/enclave/tee/index.ts'
 import { openPlatform } from '../../src/host/launcher/sim/index.ts'
+import { bundleServeEntry } from './serve-bundle.ts'
 
 const INIT_DATA = utf8('version = "0.1.0"\n')
 
@@ -160,6 +161,17 @@ function machineRunc(): string {
 /** The machine's mke2fs. */
 export const MKE2FS = '/usr/sbin/mke2fs'
 
+let bundled: string | undefined
+
+/** Init's serving thread in one file, made once and removed when the test's process ends. */
+function serveEntry(): string {
+  if (bundled !== undefined) return bundled
+  const folder = mkdtempSync(join(tmpdir(), 'enclave-cc-serve-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  bundled = bundleServeEntry(join(folder, 'serve.cjs'))
+  return bundled
+}
+
 /** Starts the init program as the launcher would, with the simulated platform as its TEE. */
 export async function startInit(
   spool: string,
@@ -180,7 +192,7 @@ export async function startInit(
   const entry = join(import.meta.dirname, 'init-entry.ts')
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', entry, base, spool, runc, mke2fs],
+    ['--disable-warning=ExperimentalWarning', entry, base, spool, runc, mke2fs, serveEntry()],
     { stdio: [control.theirs, 'pipe', 'pipe', device.theirs], env: {} },
   )
   control.closeTheirs()
