@@ -322,6 +322,30 @@ describe('the encrypted scratch', { skip: skip ?? false }, () => {
     await init[Symbol.asyncDispose]()
   })
 
+  test('what was found damaged before the start lets no program begin', async () => {
+    await withInit(shell('echo begun'), async (init) => {
+      await init.client.prepareScratch({ size: BigInt(SIZE) })
+      const file = cipherFile(init.pid)
+      const bytes = readFileSync(file)
+      // The last chunk that was written: nothing of a start needs it.
+      const at = bytes.findLastIndex((byte) => byte !== 0)
+      bytes[at] = (bytes[at] ?? 0) ^ 1
+      writeFileSync(file, bytes, { flag: 'r+' })
+      const [loop] = scratchLoops(init.base)
+      dropCaches()
+      const read = [
+        'iflag=direct',
+        'bs=64k',
+        'conv=noerror',
+        'of=/dev/null',
+        `if=/dev/${loop?.name}`,
+      ]
+      assert.match(String(spawnSync('dd', read).stderr), /Input\/output error/)
+      await assert.rejects(init.client.start({}), { code: 'ROOTFS_TAMPERED' })
+      assert.equal(init.output(), '')
+    })
+  })
+
   /** Runs the scratch alone; what it printed, and nothing of it may be left. */
   function alone(what: string, argument = ''): Record<string, unknown> {
     const entry = join(import.meta.dirname, '../support/scratch-entry.ts')

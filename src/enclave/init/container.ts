@@ -74,10 +74,12 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
     await container.start()
     return container
   } catch (error) {
+    // What taking it down meets is no reason of this.
+    const found = troubleError(options.pool, options.layers, error) ?? error
     // Whoever asked for the start waits for its answer, and has no limit for it.
     options.onClosing?.()
     await container.close()
-    throw troubleError(options.pool, options.layers, error) ?? error
+    throw found
   }
 }
 
@@ -120,6 +122,8 @@ class RunningContainer implements Container {
     this.#rootfs = this.#mount(place)
     this.#writeBundle(place, this.#rootfs.path)
     const runc = this.#runtime(place)
+    // What was met earlier was said to nobody: a scratch may have waited long for this.
+    if (pool.trouble !== undefined) throw new Error('the root filesystem is not sound')
     this.#runc = runc
     this.pid = await runc.run()
     this.exited = reaper.wait(this.pid).then((status) => this.#exit(status))
