@@ -10,7 +10,7 @@ import { PARTS, type Part, runPart } from './run-tests.ts'
 const top = dirname(import.meta.dirname)
 const [part = 'all', ...rest] = process.argv.slice(2)
 const pattern = rest.filter((word) => word !== '--')[0]
-const total: Counts = { passed: 0, failed: 0, skipped: [] }
+const total: Counts = { passed: 0, failed: 0, skipped: [], empty: [] }
 
 function add(counts: Counts): void {
   total.passed += counts.passed
@@ -23,7 +23,12 @@ function script(name: string, args: readonly string[]): void {
     cwd: top,
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  add({ passed: run.status === 0 ? 1 : 0, failed: run.status === 0 ? 0 : 1, skipped: [] })
+  add({
+    passed: run.status === 0 ? 1 : 0,
+    failed: run.status === 0 ? 0 : 1,
+    skipped: [],
+    empty: [],
+  })
 }
 
 function expectedSkips(): ReadonlySet<string> {
