@@ -283,7 +283,7 @@ test('an agent that has rehearsed prepares as any other, and nobody was asked', 
       },
       sealLayers: layerSealer({ spool: mkdtempSync(join(harness.dir, 'spool-')) }),
       later: (work) => {
-        work().then(rehearsed.resolve, rehearsed.reject)
+        work(new AbortController().signal).then(rehearsed.resolve, rehearsed.reject)
         return { cancel: () => {} }
       },
     },

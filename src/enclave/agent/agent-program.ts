@@ -54,9 +54,15 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
     process.on(signal, () => control.destroy())
   }
   const tee = openSimTee(new Socket({ fd: DEVICE, readable: true, writable: true }))
-  const later = (work: () => Promise<void>): { cancel(): void } => {
-    const timer = setTimeout(() => void work().catch(fatal), IDLE_MS)
-    return { cancel: () => clearTimeout(timer) }
+  const later = (work: (signal: AbortSignal) => Promise<void>): { cancel(): void } => {
+    const abort = new AbortController()
+    const timer = setTimeout(() => void work(abort.signal).catch(fatal), IDLE_MS)
+    return {
+      cancel: () => {
+        clearTimeout(timer)
+        abort.abort()
+      },
+    }
   }
   const agent = createAgent({ ...environmentOf(options, tee), later })
   const timer = setInterval(() => void agent.tick().catch(fatal), TICK_MS)

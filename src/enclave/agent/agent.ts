@@ -45,7 +45,7 @@ export interface AgentEnvironment {
   /** Milliseconds, only ever forward. */
   readonly progress: () => number
   /** Does work that can wait, once nothing happens for a moment, unless it is called off before. */
-  readonly later?: (work: () => Promise<void>) => { cancel(): void }
+  readonly later?: (work: (signal: AbortSignal) => Promise<void>) => { cancel(): void }
   /** One line for the host's log of this enclave: a code and what it is about. */
   readonly log: (line: Readonly<Record<string, string>>) => void
 }
@@ -142,7 +142,7 @@ class AgentProgram implements Agent {
       })
       this.#state = { at: 'ready', configuration, clock, broker, responder }
       // whoever is needed at once pays for it when it is used
-      this.#rehearsal = this.#environment.later?.(() => this.#rehearse())
+      this.#rehearsal = this.#environment.later?.((signal) => this.#rehearse(signal))
       return {}
     } catch (error) {
       this.#state = { at: 'failed' }
@@ -151,10 +151,11 @@ class AgentProgram implements Agent {
   }
 
   // An agent that cannot rehearse can still work; its log says that there is a defect.
-  async #rehearse(): Promise<void> {
+  async #rehearse(signal: AbortSignal): Promise<void> {
     try {
-      await rehearse(this.#environment.platform)
+      await rehearse(this.#environment.platform, signal)
     } catch (error) {
+      if (signal.aborted) return
       this.#environment.log({ code: 'INTERNAL', text: `rehearsal: ${causes(error)}` })
     }
   }

@@ -17,9 +17,10 @@ const MONTH = 30 * 86_400_000
 /**
  * Runs once what the first container would be the first to run, so that it finds the code compiled: from
  * policies to handover, with the functions that a container gets, for an image that is nowhere. No file
- * and no connection is opened, no evidence is made, nobody is asked or told anything. Throws what is a defect.
+ * and no connection is opened, no evidence is made, nobody is asked or told anything. Throws what is a defect,
+ * and the reason of `signal` between its parts.
  */
-export async function rehearse(platform: Platform): Promise<void> {
+export async function rehearse(platform: Platform, signal: AbortSignal): Promise<void> {
   const { reference, registry, policy } = rehearsalImage(platform.architecture)
   const { payload } = await prepare(
     {
@@ -51,7 +52,7 @@ export async function rehearse(platform: Platform): Promise<void> {
         })),
       teePlatform: 'simulated',
       platform,
-      signal: new AbortController().signal,
+      signal,
     },
     {
       containerId: ID,
@@ -61,11 +62,14 @@ export async function rehearse(platform: Platform): Promise<void> {
     },
   )
   try {
+    signal.throwIfAborted()
     await rehearseHandover(payload)
   } finally {
     wipePayload(payload)
   }
+  signal.throwIfAborted()
   await rehearseConnection()
+  signal.throwIfAborted()
   await openNothing(createSessionKey())
 }
 
