@@ -414,6 +414,27 @@ test('what an agent says is kept in two files of 8 MiB, however much it is', asy
   }
 })
 
+test('a container ends though somebody else holds the output of its enclaves open', async () => {
+  const ends: readonly (readonly ['agent' | 'init', number, (id: string) => string[]])[] = [
+    ['agent', 2, (id) => ['rm', '-f', id]],
+    ['init', 1, (id) => ['rm', '-f', id]],
+    ['agent', 2, (id) => ['stop', '-t', '0', id]],
+  ]
+  for (const [enclave, end, words] of ends) {
+    const id = await detached('server')
+    const [found] = (await world.ok(['inspect', id])).json<[Record<string, { pid: number }>]>()
+    const held = openSync(`/proc/${found?.[enclave]?.pid}/fd/${end}`, 'w')
+    try {
+      await world.ok(words(id))
+      // nobody is left to read it: the supervisor did not merely stop waiting
+      assert.throws(() => writeSync(held, 'more'), { code: 'EPIPE' })
+    } finally {
+      closeSync(held)
+    }
+    await world.cli(['rm', '-f', id])
+  }
+})
+
 test('relative places and places behind links are the same places', async () => {
   mkdirSync(world.state, { recursive: true })
   if (!existsSync(world.path('link'))) symlinkSync(world.state, world.path('link'))

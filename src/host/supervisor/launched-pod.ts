@@ -1,13 +1,13 @@
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromBase64 } from '#lib/bytes'
-import type { AgentClient, InitClient } from '#protocol/agent'
+import type { AgentClient } from '#protocol/agent'
 import { layersFolder } from '../cache/layer-store.ts'
 import { readBundle } from '../launcher/signed-bundle.ts'
 import type { PodJob } from './job.ts'
 import type { OutputStream } from './log-file.ts'
 import { NODE_LOG_LIMIT } from './node-log.ts'
-import { type Enclave, Pod } from './pod.ts'
+import { type Enclave, type InitEnclave, Pod } from './pod.ts'
 import { TwoFiles } from './two-files.ts'
 
 /** Takes what the program in the container writes; its pipes wait until the promise is fulfilled. */
@@ -16,7 +16,7 @@ export type OutputSink = (stream: OutputStream, data: Uint8Array) => Promise<voi
 /** The two enclaves of a pod, configured and with nothing in them yet. */
 export interface Enclaves {
   readonly agent: Enclave<AgentClient>
-  readonly init: Enclave<InitClient> & { readonly drained: Promise<void> }
+  readonly init: InitEnclave
 }
 
 const SPOOL = 'spool'

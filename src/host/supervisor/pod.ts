@@ -8,6 +8,12 @@ import { type EnclaveProcess, startEnclave } from '../launcher/enclave-process.t
 import { mountPod } from '../launcher/pod-mounts.ts'
 import type { SignedBundle } from '../launcher/signed-bundle.ts'
 import { openPlatform, type SimPlatform } from '../launcher/sim/index.ts'
+import { PipeDrain } from './pipe-drain.ts'
+
+/** How long the last words of an enclave that was killed may take to be read, in milliseconds. */
+const LAST_WORDS_MS = 500
+/** The same for the last output of a container, which is more and more wanted. */
+const LAST_OUTPUT_MS = 2000
 
 /** Where the enclaves of a pod get what, and put what. */
 export interface PodOptions {
@@ -29,6 +35,15 @@ export interface Enclave<Client> {
   readonly calls: Client
 }
 
+/** An init with the output of its container. */
+export interface InitEnclave extends Enclave<InitClient> {
+  /**
+   * Resolves when all output is taken; to be called when init and all of the container are dead. Whoever
+   * holds its pipes open nevertheless is not waited for. Throws what `onOutput` threw.
+   */
+  drained(): Promise<void>
+}
+
 /**
  * The enclaves of one pod. Open it in a private mount namespace of its own; disposing of it ends them.
  */
@@ -37,7 +52,7 @@ export class Pod implements AsyncDisposable {
   readonly #platform: SimPlatform
   readonly #configId: Uint8Array
   readonly #starts: Promise<EnclaveProcess>[] = []
-  #agentDrained: Promise<void> | undefined
+  readonly #drains: PipeDrain[] = []
 
   private constructor(options: PodOptions, platform: SimPlatform) {
     this.#options = options
@@ -54,9 +69,7 @@ export class Pod implements AsyncDisposable {
   /** Starts the agent and tells it whose it is. */
   async agent(): Promise<Enclave<AgentClient>> {
     const [process, [pipe]] = await this.#startWith('agent', [openPipe()])
-    this.#agentDrained = drain(pipe, async (data) => this.#options.onAgentOutput(data))
-    // what cannot be read is not kept
-    this.#agentDrained.catch(() => {})
+    this.#drain(pipe, async (data) => this.#options.onAgentOutput(data))
     const calls = agentClient(process.client)
     await this.#configure(calls, 'agent')
     return { process, calls }
@@ -65,14 +78,15 @@ export class Pod implements AsyncDisposable {
   /** Starts an init; its output is the container's, and waits for `onOutput`. */
   async init(
     onOutput: (stream: 'stdout' | 'stderr', data: Uint8Array) => Promise<void>,
-  ): Promise<Enclave<InitClient> & { readonly drained: Promise<void> }> {
+  ): Promise<InitEnclave> {
     const [process, [out, err]] = await this.#startWith('init', [openPipe(), openPipe()])
-    const drained = Promise.all([
-      drain(out, (data) => onOutput('stdout', data)),
-      drain(err, (data) => onOutput('stderr', data)),
-    ]).then(() => {})
-    // who waits for it hears of it; until then it is no reason to end
-    drained.catch(() => {})
+    const drains = [
+      this.#drain(out, (data) => onOutput('stdout', data)),
+      this.#drain(err, (data) => onOutput('stderr', data)),
+    ]
+    const drained = async (): Promise<void> => {
+      await Promise.all(drains.map((drain) => drain.end(LAST_OUTPUT_MS)))
+    }
     const calls = initClient(process.client)
     await this.#configure(calls, 'init')
     return { process, calls, drained }
@@ -82,7 +96,14 @@ export class Pod implements AsyncDisposable {
     // one that is being started just now ends too
     const starts = await Promise.allSettled(this.#starts)
     await Promise.all(starts.map((s) => (s.status === 'fulfilled' ? s.value.kill() : undefined)))
-    await this.#agentDrained?.catch(() => {})
+    // what cannot be read is not kept
+    await Promise.allSettled(this.#drains.map((drain) => drain.end(LAST_WORDS_MS)))
+  }
+
+  #drain(pipe: Pipe, onData: (data: Uint8Array) => Promise<void>): PipeDrain {
+    const drain = new PipeDrain(pipe, onData)
+    this.#drains.push(drain)
+    return drain
   }
 
   /** Starts a program with pipes for its output: the first for stdout, the last for stderr. */
@@ -133,9 +154,4 @@ export class Pod implements AsyncDisposable {
       )
     }
   }
-}
-
-async function drain(pipe: Pipe, onData: (data: Uint8Array) => Promise<void>): Promise<void> {
-  pipe.closeWrite()
-  for await (const chunk of pipe.read) await onData(chunk)
 }

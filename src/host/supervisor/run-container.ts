@@ -169,7 +169,7 @@ async function runToEnd(
   await endInit(init)
   // what an init that was killed left running holds the output open
   await clearCgroup(`${CGROUP_PARENT}/${id}`)
-  await init.drained
+  await init.drained()
   await reportEnd(agent.calls, id, end)
   life.update({
     state: 'exited',
