@@ -1,10 +1,13 @@
 import { utf8 } from '#lib/bytes'
 import { isCoded } from '#lib/errors'
 import type { AgentClient, InitClient } from '#protocol/agent'
+import type { EnclaveProcess } from '../launcher/enclave-process.ts'
 import { type ContainerEnd, endOf } from './enclave-answers.ts'
 import type { Enclave } from './pod.ts'
 
-const SHUTDOWN_MS = 10_000
+const REPORT_MS = 10_000
+/** For an init that has a container's filesystems to take down. */
+const SHUTDOWN_MS = 20_000
 const LOST = 137
 
 /** How the container's program ended; an enclave that is gone ends it too. */
@@ -25,16 +28,18 @@ export async function waitForEnd(
 }
 
 /**
- * Lets init take down what it made; one that does not come to its end is killed. Both parts of that, the
- * call and its end, have `patience` milliseconds.
+ * Lets init take down what it made and end; one that has not ended after `patience` milliseconds, whether it
+ * answers or not, is killed.
  */
 export async function endInit(
-  init: Enclave<InitClient>,
+  init: Pick<Enclave<Pick<InitClient, 'shutdown'>>, 'calls'> & {
+    readonly process: Pick<EnclaveProcess, 'ended' | 'kill'>
+  },
   patience: number = SHUTDOWN_MS,
 ): Promise<void> {
-  await init.calls.shutdown({}, { timeoutMs: patience }).catch(() => {})
   const late = Promise.withResolvers<void>()
   const timer = setTimeout(late.resolve, patience)
+  init.calls.shutdown({}, { timeoutMs: patience }).catch(() => {})
   await Promise.race([init.process.ended, late.promise])
   clearTimeout(timer)
   await init.process.kill()
@@ -45,7 +50,7 @@ export async function reportEnd(agent: AgentClient, id: string, end: ContainerEn
   if (end.code === undefined) return
   const report = { containerId: id, ...end }
   try {
-    await agent.report({ json: utf8(JSON.stringify(report)) }, { timeoutMs: SHUTDOWN_MS })
+    await agent.report({ json: utf8(JSON.stringify(report)) }, { timeoutMs: REPORT_MS })
   } catch (error) {
     if (!isCoded(error)) throw error
   }
