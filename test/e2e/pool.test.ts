@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import {
   chownSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -107,6 +109,26 @@ test('a container takes the enclaves that waited for it, another spare takes the
   await world.ok(['stop', second])
   assert.deepEqual((await status()).pool.spares, [], 'gone when stop returns')
   await removed(second)
+})
+
+test('a spare begins a log that has grown too long anew, though no command starts a supervisor', async () => {
+  const log = join(world.root, 'supervisor.log')
+  const first = await detached()
+  const [spare] = await spares(1)
+  assert.ok(spare !== undefined)
+  writeFileSync(log, 'x'.repeat(8 * MIB + 1))
+  const second = await detached()
+  assert.equal(await took(world, second, spare), true)
+  assert.equal(existsSync(`${log}.1`), false, 'the claim has opened nothing')
+  const [next] = await spares(1)
+  assert.ok(next !== undefined)
+  for (const fd of [1, 2]) {
+    assert.equal(readlinkSync(`/proc/${pidOf(next, 'supervisor')}/fd/${fd}`), log)
+  }
+  assert.equal(readFileSync(log, 'utf8'), '')
+  assert.equal(statSync(`${log}.1`).size, 8 * MIB + 1)
+  rmSync(`${log}.1`)
+  await removed(first, second)
 })
 
 test('without a pool there are no spares; a container that ends at once starts none', async () => {

@@ -1,9 +1,15 @@
 import { closeSync, fstatSync, openSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { tryLockOpenFile } from '#platform/lock'
 import { before } from './two-files.ts'
 
 /** Size at which the log of a node, or of a pod's enclaves, begins anew, in bytes. */
 export const NODE_LOG_LIMIT: number = 8 * 1024 * 1024
+
+/** The log of a node: what its supervisors cannot tell anybody. `root`: its data. */
+export function nodeLog(root: string): string {
+  return join(root, 'supervisor.log')
+}
 
 /**
  * Opens a log that many processes append to, each with a descriptor like this one; above `limit` bytes it is

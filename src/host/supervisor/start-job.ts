@@ -11,7 +11,7 @@ import { holdBundle, type MountedBundle } from '../launcher/bundle-mount.ts'
 import { channelLines } from './channel.ts'
 import type { Job, JobBase, JobEvent, JobOrder } from './job.ts'
 import { jobEvents } from './job-events.ts'
-import { openNodeLog } from './node-log.ts'
+import { nodeLog, openNodeLog } from './node-log.ts'
 
 // one supervisor a container: what each of them costs in memory counts
 const NODE_FLAGS = [
@@ -77,7 +77,7 @@ export function openInputs(
  * all processes of a node share its pages, and inherits the hold on the bundle mount.
  */
 export function startJob(context: CommandContext, inputs: JobInputs, job: Job): StartedJob {
-  const logFile = logOf(job)
+  const logFile = nodeLog(job.root)
   const logFd = openNodeLog(logFile)
   const channel = socketPair()
   const child = spawn(
@@ -103,9 +103,4 @@ export function startJob(context: CommandContext, inputs: JobInputs, job: Job): 
     },
     detach: () => channel.ours.destroy(),
   }
-}
-
-/** Whoever started a supervisor: what it cannot tell anybody is there. */
-export function logOf({ root }: Job): string {
-  return join(root, 'supervisor.log')
 }

@@ -1,7 +1,8 @@
 import { jsonLine } from '#lib/json-lines'
 import type { Job, JobEvent, JobOrder } from '../job.ts'
 import { jobEvents } from '../job-events.ts'
-import { logOf, type StartedJob } from '../start-job.ts'
+import { nodeLog } from '../node-log.ts'
+import type { StartedJob } from '../start-job.ts'
 import type { Claimable } from './claim.ts'
 
 /** How long a spare may take to answer to a job: then it was stopped, or is as good as that. Milliseconds. */
@@ -36,7 +37,11 @@ export function claimJob(spare: Claimable, job: Job, startCold: () => StartedJob
       if (socket.writable) socket.write(jsonLine(order))
     }
     order({ op: 'go' })
-    return { events: jobEvents(lines, logOf(job)), order, detach: () => void socket.destroy() }
+    return {
+      events: jobEvents(lines, nodeLog(job.root)),
+      order,
+      detach: () => void socket.destroy(),
+    }
   }
   return {
     events: events(),
