@@ -123,3 +123,15 @@ test('an interrupt while it is waited for ends the job at once, and nothing is s
   assert.deepEqual(await eventsOf(detached), [])
   assert.deepEqual(detached.cold, [])
 })
+
+test('an answer that is read too late, since the command was stopped meanwhile, is none', async (t) => {
+  const claimed = await claim(t)
+  const events = eventsOf(claimed)
+  await heard(claimed, 1)
+  const now = performance.now()
+  t.mock.method(performance, 'now', () => now + 2000)
+  claimed.spare.write(jsonLine({ event: 'claimed' }))
+  assert.deepEqual(await events, [EXIT])
+  assert.equal(claimed.cold.length, 1)
+  assert.equal(claimed.heard.length, 1, 'it is not told to go')
+})

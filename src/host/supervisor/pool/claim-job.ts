@@ -4,9 +4,7 @@ import { jobEvents } from '../job-events.ts'
 import { nodeLog } from '../node-log.ts'
 import type { StartedJob } from '../start-job.ts'
 import type { Claimable } from './claim.ts'
-
-/** How long a spare may take to answer to a job: then it was stopped, or is as good as that. Milliseconds. */
-const ANSWER_MS = 2000
+import { ANSWER_MS } from './claim-limits.ts'
 
 /**
  * Hands a job to a spare. One that answers is told to go, and is the job's supervisor from then on. One that does
@@ -64,10 +62,14 @@ export function claimJob(spare: Claimable, job: Job, startCold: () => StartedJob
 }
 
 async function isAnswered({ socket, lines }: Claimable): Promise<boolean> {
+  const begin = performance.now()
   const patience = setTimeout(() => socket.destroy(), ANSWER_MS)
   try {
     const { value } = await lines.next()
-    return (value as { event?: unknown } | undefined)?.event === 'claimed'
+    // Where it was this process that was stopped, the answer may be read before that timer is looked at: but
+    // the spare has not waited.
+    const late = performance.now() - begin >= ANSWER_MS
+    return !late && (value as { event?: unknown } | undefined)?.event === 'claimed'
   } catch {
     return false
   } finally {

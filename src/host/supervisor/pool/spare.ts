@@ -9,11 +9,14 @@ import { readBundle } from '../../launcher/signed-bundle.ts'
 import { cancellable } from '../cancellable.ts'
 import { channelLines, JobChannel } from '../channel.ts'
 import { endInit } from '../enclave-end.ts'
+import { failureOf } from '../failure.ts'
 import type { RunJob, SpareJob } from '../job.ts'
 import { watchForKilled } from '../killed-watch.ts'
 import { LaunchedPod } from '../launched-pod.ts'
 import { processStart } from '../process-start.ts'
 import type { WorkFolder } from '../store.ts'
+import { TimeLimit } from '../time-limit.ts'
+import { GO_MS } from './claim-limits.ts'
 import { END_SPARE } from './end-spares.ts'
 import { removeOrphan } from './orphan.ts'
 import { PoolFolder } from './pool-folder.ts'
@@ -24,6 +27,8 @@ import type { SpareEntry } from './spare-entry.ts'
 const LOOK_MS = 500
 /** Less than whoever ends a spare waits before he kills it. */
 const SHUTDOWN_MS = 1000
+/** How long enclaves and scratch may take altogether: far longer than on the slowest of machines. */
+const READY_MS = 30_000
 /** How long somebody who wants a spare may take to say for what. */
 const CLAIM_MS = 5000
 
@@ -62,21 +67,34 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
   const entry = entryOf(job)
   folder.save(entry)
   await using stack = new AsyncDisposableStack()
+  let given: Claim | undefined
+  // last: the enclaves need not wait for what becomes of the command
+  stack.defer(async () => {
+    if (given !== undefined) await removeOrphan(given.job)
+  })
+  using _watch = watch(options, folder, end)
+  using limit = new TimeLimit(READY_MS, notReady)
+  const starting = AbortSignal.any([abort.signal, limit.signal])
   const pod = stack.use(await LaunchedPod.launch(job, work.path))
-  const { agent, init } = await cancellable(pod.enclaves, abort.signal)
+  const { agent, init } = await cancellable(pod.enclaves, starting)
   for (const { process } of [agent, init]) void process.ended.then(end)
-  using _killed = watchForKilled(init.process)
+  const killed = stack.use(watchForKilled(init.process))
   stack.defer(async () => {
     decided = true
     await endInit(init, SHUTDOWN_MS)
   })
   if (job.scratch !== undefined) {
-    await cancellable(pod.prepareScratch(job.scratch), abort.signal)
+    await cancellable(pod.prepareScratch(job.scratch), starting)
   }
+  limit[Symbol.dispose]()
   // what it was started for may have changed while it read it
   if (!isCurrent(options)) return undefined
-  using _watch = watch(options, folder, end)
   using door = await Door.open(folder.socket(job.id), job.key)
+  void door.claim.then((claim) => {
+    given = claim
+  })
+  // first, so that its command waits for nothing
+  stack.defer(() => void given?.socket.end())
   folder.save({
     ...entry,
     state: 'ready',
@@ -84,10 +102,9 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
     initPid: init.process.pid,
   })
   const claim = await cancellable(door.claim, abort.signal)
-  const lives = [agent, init].every(({ process }) => processStart(process.pid) !== undefined)
-  if (abort.signal.aborted || !lives || claim.job.pool.key !== job.key || !isCurrent(options)) {
-    claim.socket.destroy()
-    await removeOrphan(claim.job)
+  const live = (): boolean =>
+    [agent, init].every(({ process }) => processStart(process.pid) !== undefined)
+  if (abort.signal.aborted || !live() || claim.job.pool.key !== job.key || !isCurrent(options)) {
     return undefined
   }
   decided = true
@@ -95,15 +112,40 @@ export async function waitAsSpare(options: SpareOptions): Promise<ClaimedSpare |
   void channel.send({ event: 'claimed' })
   // while the command reads that
   options.leave()
+  const lost = Promise.race([agent.process.ended, init.process.ended])
   // A command that could not wait has started another supervisor by then, or nothing: it says so, or its end does.
-  const order = await cancellable(channel.next(), abort.signal)
-  if ((order as { op?: unknown } | undefined)?.op !== 'go') {
-    channel.close()
-    await removeOrphan(claim.job)
+  const order = await cancellable(firstOrder(channel, lost), abort.signal)
+  if (order === 'lost' || (order === 'go' && !live())) {
+    const message = 'an enclave that waited for this container ended before it began'
+    await channel.send({ event: 'failed', ...failureOf(new CodedError('ENCLAVE_LOST', message)) })
     return undefined
   }
+  if (order !== 'go') return undefined
   stack.move()
+  killed[Symbol.dispose]()
   return { job: claim.job, channel, pod }
+}
+
+/** What a command that has been answered says first; nothing if that is not `go`, or does not come in time. */
+async function firstOrder(
+  channel: JobChannel,
+  lost: Promise<unknown>,
+): Promise<'go' | 'lost' | undefined> {
+  const late = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => late.resolve(undefined), GO_MS)
+  try {
+    const said = channel
+      .next()
+      .then((order) => ((order as { op?: unknown } | undefined)?.op === 'go' ? 'go' : undefined))
+    return await Promise.race([said, lost.then(() => 'lost' as const), late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function notReady(): CodedError {
+  const found = `enclaves and scratch were not there after ${READY_MS / 1000} s`
+  return new CodedError('ENCLAVE_START_FAILED', found)
 }
 
 function isCurrent({ job, mounts }: SpareOptions): boolean {
