@@ -1,4 +1,4 @@
-import { ftruncateSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MAX_READ } from '#lib/fuse'
 import { mountFuse } from '#platform/fuse'
@@ -6,7 +6,13 @@ import { MOUNT_FLAGS, type Mounts } from '#platform/mount'
 import { InitError, mountFailed } from './init-error.ts'
 import { mountMemory } from './memory-mount.ts'
 import { closeLayers } from './open-layers.ts'
-import { createScratch, destroyScratch, SCRATCH_NAME, type ScratchShare } from './scratch-file.ts'
+import {
+  createScratch,
+  destroyScratch,
+  emptyScratch,
+  SCRATCH_NAME,
+  type ScratchShare,
+} from './scratch-file.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { ServePool } from './serve-pool.ts'
 
@@ -89,10 +95,10 @@ export class Ground {
     return this.#scratch
   }
 
-  /** Gives the disk back that a scratch holds which nobody wants: it must not be in use any more. */
+  /** Gives the disk back that a scratch holds which nobody wants: who still reads it gets zeros. */
   clearScratch(): void {
     try {
-      if (this.#scratch !== undefined) ftruncateSync(this.#scratch.fd, 0)
+      if (this.#scratch !== undefined) emptyScratch(this.#scratch)
     } catch {
       // it goes with the file
     }

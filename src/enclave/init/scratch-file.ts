@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto'
-import { readSync, writeSync } from 'node:fs'
+import { ftruncateSync, readSync, writeSync } from 'node:fs'
 import {
   createScratchTable,
+  forgetAll,
   NonceCounter,
   SCRATCH_KEY,
   type ScratchFile,
@@ -34,6 +35,14 @@ export function createScratch(spool: string, size: number): ScratchShare {
   // Shared memory, so that wiping it here wipes the only copy of it that is not a cipher context.
   const key = randomFillSync(new Uint8Array(new SharedArrayBuffer(SCRATCH_KEY)))
   return { size, fd, key, table }
+}
+
+/**
+ * Gives back all that the disk holds for it. What is read late is zeros: the kernel may still look at a loop
+ * device whose last user is gone. Throws the errors of ftruncate(2).
+ */
+export function emptyScratch(share: ScratchShare): void {
+  forgetAll(share.table, () => ftruncateSync(share.fd, 0))
 }
 
 /** Wipes the key and closes the file, which is its end: it has no name. Whatever the host's disk says to that. */

@@ -8,7 +8,7 @@ const AWAITED = 2
 /**
  * Takes the locks of chunks `first` to `first + count - 1`, at most LOCK_WORDS of them. Words are taken in
  * ascending order whatever chunks they stand for, so two requests never wait for each other. Blocks its
- * thread: for worker threads only.
+ * thread: for worker threads, and for `forgetAll`.
  */
 export function lockChunks(locks: Int32Array, first: number, count: number): void {
   forEachWord(first, count, (word) => lock(locks, word))

@@ -1,3 +1,4 @@
+export { forgetAll } from './forget-all.ts'
 export { MAX_SCRATCH, MIN_SCRATCH, SCRATCH_CHUNK, scratchChunks } from './geometry.ts'
 export { NonceCounter, SEALS_PER_WORKER } from './nonce-counter.ts'
 export type { ScratchCipher, ScratchCipherFactory } from './scratch-cipher.ts'
