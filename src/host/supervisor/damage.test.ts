@@ -5,7 +5,7 @@ import { damagedFiles, damageOf } from './damage.ts'
 
 const LAYERS = ['a.sealed', 'b.sealed'].map((file) => ({ digest: '', cached: true, file }))
 
-test('damagedFiles() forgets the layer that was named, and no other', () => {
+test('damagedFiles() forgets the layer that was named, of those that the agent prepared', () => {
   for (const code of ['ROOTFS_TAMPERED', 'SEALED_MISMATCH']) {
     assert.deepEqual(damagedFiles(LAYERS, { code, damaged: 'b.sealed' }), ['b.sealed'])
   }
@@ -18,7 +18,7 @@ test('damagedFiles() forgets nothing for a scratch, or where nothing was damaged
   }
 })
 
-test('damagedFiles() forgets the layers of this image alone where it is not told one of them', () => {
+test('damagedFiles() forgets all that the agent prepared, and nothing else, where it is not told one of them', () => {
   for (const damaged of [undefined, '', 'of-another-pod.sealed', 7, ['a.sealed']]) {
     const files = damagedFiles(LAYERS, { code: 'ROOTFS_TAMPERED', damaged })
     assert.deepEqual(files, ['a.sealed', 'b.sealed'])
