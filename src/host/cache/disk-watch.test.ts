@@ -30,6 +30,23 @@ test('a disk that was full from the start wants a little, so that the next start
   assert.equal(wanted(60 * MIB, 0, 60 * MIB), 256 * MIB)
 })
 
+test('of what a disk wants, only that is missing which nobody else made room for', () => {
+  const free = [4 * GIB, 10 * MIB, 4 * GIB]
+  let at = 0
+  using watch = new DiskWatch('/disk', () => free[Math.min(at, 2)])
+  at = 1
+  watch.look()
+  at = 2
+  const { wanted } = watch
+  assert.equal(watch.missing, wanted, 'as much is free as before: the next start comes no further')
+  free[2] = 5 * GIB
+  assert.equal(watch.missing, wanted - GIB, 'another start made room')
+  free[2] = 9 * GIB
+  assert.equal(watch.missing, 0)
+  free[2] = 0
+  assert.equal(watch.missing, wanted, 'never more than was wanted')
+})
+
 test('a disk is looked at without being asked', async () => {
   let looks = 0
   const seen = Promise.withResolvers<void>()

@@ -40,12 +40,23 @@ export class DiskWatch implements Disposable {
 
   /**
    * Bytes that kept layers shall make room for; 0 where the disk was not seen full. Never more than the disk
-   * was seen to lose meanwhile, or `LEAST`.
+   * lost between two looks, whoever wrote it (this start, another one, or any program), or `LEAST`.
    */
   get wanted(): number {
     if (this.#first === undefined) return 0
     if (this.#least > Math.max(FULL, this.#first * REST)) return 0
     return Math.max(LEAST, this.#first - this.#least)
+  }
+
+  /**
+   * Bytes of `wanted` that are missing still: others may have made room meanwhile. Ask it when nobody else
+   * can make room at the same time.
+   */
+  get missing(): number {
+    const { wanted } = this
+    const now = this.#free(this.#folder)
+    if (this.#first === undefined || now === undefined) return 0
+    return Math.min(wanted, Math.max(0, this.#first + wanted - now))
   }
 
   /** Stops looking. May be called again. */

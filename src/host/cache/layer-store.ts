@@ -102,12 +102,13 @@ export class LayerStore {
   }
 
   /**
-   * Makes room of `bytes`: removes what is of no use to anybody, then the least recently used layers
-   * until so much is freed. What is in use stays.
+   * Makes room of the bytes that `missing` says when nobody else makes room: removes what is of no use to
+   * anybody, then the least recently used layers until so much is freed. What is in use stays.
    */
-  relieve(bytes: number): Collected {
+  relieve(missing: () => number): Collected {
     using _lock = this.#lock()
-    return new Collection(this.folder).free(bytes)
+    const bytes = missing()
+    return bytes > 0 ? new Collection(this.folder).free(bytes) : { removed: [], freed: 0 }
   }
 
   /**

@@ -85,11 +85,10 @@ function trimLayers(job: RunJob, maxSize: number): void {
 }
 
 // The next start shall find room: what the node keeps for later is the first to go. Only as much as the
-// disk was seen to lack: who has the word of an enclave alone takes nothing from other pods.
+// disk was seen to lose, and of that only what is missing still: another start may have made room.
 function makeRoom(job: RunJob, disk: DiskWatch): void {
   disk.look()
-  const { wanted } = disk
-  if (wanted > 0) withLayers(job, (store) => store.relieve(wanted))
+  if (disk.wanted > 0) withLayers(job, (store) => store.relieve(() => disk.missing))
 }
 
 // No container fails because of what is kept for others.
