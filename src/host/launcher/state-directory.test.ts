@@ -52,6 +52,26 @@ test('a state directory of another user is refused', { skip: process.geteuid?.()
   chownSync(state, 0, 0)
 })
 
+test('a folder in it that others may write to, or that is a link, is refused', () => {
+  for (const name of ['containers', 'bundles', 'pool']) {
+    const inner = join(state, name)
+    mkdirSync(inner, { mode: 0o755 })
+    checkState(state)
+    chmodSync(inner, 0o777)
+    refusedFor(state, new RegExp(`state/${name}: others may write to it \\(mode 777\\)`))
+    if (process.geteuid?.() === 0) {
+      chmodSync(inner, 0o700)
+      chownSync(inner, 65_534, 65_534)
+      refusedFor(state, new RegExp(`state/${name}: it belongs to user 65534`))
+    }
+    rmSync(inner, { recursive: true })
+    symlinkSync(folder, inner)
+    refusedFor(state, new RegExp(`state/${name}: it is not a directory`))
+    rmSync(inner)
+  }
+  checkState(state)
+})
+
 test('a file is no state directory', () => {
   writeFileSync(join(folder, 'file'), '')
   refusedFor(join(folder, 'file'), /not a directory/)

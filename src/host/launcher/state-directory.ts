@@ -1,25 +1,32 @@
-import { statSync } from 'node:fs'
+import { lstatSync, type Stats, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { CodedError } from '#lib/errors'
+
+/** What a node makes in it: control sockets, mounts, and the places of waiting enclaves. */
+const FOLDERS = ['containers', 'bundles', 'pool']
 
 /**
  * Refuses a state directory in which others could put something: sockets that commands would talk to, mounts
  * that enclaves would be started from. It must belong to this user or to root, and nobody else may write to
- * it. A link is followed; one that is not there yet is good. Throws CodedError STATE_UNSAFE.
+ * it; the same goes for the folders in it, which somebody may have made while it was open. A link to it is
+ * followed, none in it; what is not there yet is good. Throws CodedError STATE_UNSAFE.
  */
 export function checkState(directory: string): void {
-  const found = statSync(directory, { throwIfNoEntry: false })
-  if (found === undefined) return
-  const trouble = troubleOf(found)
-  if (trouble !== undefined) {
-    throw new CodedError('STATE_UNSAFE', `using ${directory} for state: ${trouble}`)
+  check(directory, directory, statSync(directory, { throwIfNoEntry: false }))
+  for (const name of FOLDERS) {
+    const path = join(directory, name)
+    check(directory, path, lstatSync(path, { throwIfNoEntry: false }))
   }
 }
 
-function troubleOf(found: {
-  readonly uid: number
-  readonly mode: number
-  isDirectory(): boolean
-}): string | undefined {
+function check(directory: string, path: string, found: Stats | undefined): void {
+  const trouble = found === undefined ? undefined : troubleOf(found)
+  if (trouble === undefined) return
+  const where = path === directory ? '' : `${path}: `
+  throw new CodedError('STATE_UNSAFE', `using ${directory} for state: ${where}${trouble}`)
+}
+
+function troubleOf(found: Stats): string | undefined {
   const { uid, mode } = found
   if (!found.isDirectory()) return 'it is not a directory'
   if (uid !== 0 && uid !== process.geteuid?.()) return `it belongs to user ${uid}`

@@ -10,8 +10,8 @@ export const NODE_CODES = {
   },
   STATE_UNSAFE: {
     meaning:
-      'The state directory of the node belongs to another user, or others may write to it: they could answer in place of its supervisors.',
-    next: 'name another directory with --state, or look who put what there, then chown it to root and chmod 700 it',
+      'The state directory of the node, or a folder in it, belongs to another user, or others may write to it: they could answer in place of its supervisors.',
+    next: 'name another directory with --state, or look who put what there, also inside its folders, remove what is not yours, then chown it to root and chmod 700 it',
   },
   FUSE_MISSING: {
     meaning: 'The machine has no /dev/fuse, through which root filesystems are served.',
