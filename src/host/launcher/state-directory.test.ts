@@ -53,7 +53,7 @@ test('a state directory of another user is refused', { skip: process.geteuid?.()
 })
 
 test('a folder in it that others may write to, or that is a link, is refused', () => {
-  for (const name of ['containers', 'bundles', 'pool']) {
+  for (const name of ['containers', 'bundles']) {
     const inner = join(state, name)
     mkdirSync(inner, { mode: 0o755 })
     checkState(state)

@@ -2,8 +2,8 @@ import { lstatSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { CodedError } from '#lib/errors'
 
-/** What a node makes in it: control sockets, mounts, and the places of waiting enclaves. */
-const FOLDERS = ['containers', 'bundles', 'pool']
+/** What a node makes in it and trusts: control sockets, and mounts. A pool of somebody else's is simply none. */
+const FOLDERS = ['containers', 'bundles']
 
 /**
  * Refuses a state directory in which others could put something: sockets that commands would talk to, mounts
