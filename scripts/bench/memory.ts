@@ -4,13 +4,14 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { entryArchive } from '../../test/support/entry-archive.ts'
+import { publishShell } from '../../test/support/owner.ts'
 import { POOL_ON, readySpares } from '../../test/support/spares.ts'
 import type { World } from '../../test/support/world.ts'
 import { randomOf } from '../fuzz-mutations.ts'
 import type { Bench, BenchOptions } from './bench.ts'
 import { measured, type Row, type RowFrame, row } from './document.ts'
 import { addLayer, largeFile } from './streamed-layer.ts'
-import { background, openWorld, publishShell } from './world.ts'
+import { background, openWorld } from './world.ts'
 
 const HOLD = 'trap "exit 0" TERM; echo started; sleep 3600 & wait'
 const MIB = 1024 * 1024

@@ -1,4 +1,4 @@
-import { publish, setUpOwner } from '../../test/support/owner.ts'
+import { setUpOwner } from '../../test/support/owner.ts'
 import { type CliOptions, World } from '../../test/support/world.ts'
 
 /** A node, a registry and a broker with an owner, ready to publish images. */
@@ -11,19 +11,6 @@ export async function openWorld(name: string): Promise<World> {
   await setUpOwner(world)
   stack.move()
   return world
-}
-
-/** Publishes an image of busybox, encrypted and signed, whose program is this shell line; `edit` may change its layout. */
-export async function publishShell(
-  world: World,
-  name: string,
-  line: string,
-  files: Readonly<Record<string, Uint8Array>> = {},
-  edit?: (layout: string) => Promise<void>,
-): Promise<string> {
-  const config = { Entrypoint: ['sh', '-c', line] }
-  const more = edit === undefined ? {} : { edit }
-  return await publish(world, { name: `acme/${name}:1`, config, files, ...more })
 }
 
 /** Starts a container in the background; disposing of the result ends and removes it. */

@@ -12,11 +12,11 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:http'
 import { dirname, join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { test } from 'node:test'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publish } from '../support/owner.ts'
 import { refused } from '../support/refused.ts'
-import { type CliResult, freePort, World } from '../support/world.ts'
+import { type CliResult, freePort, type World } from '../support/world.ts'
 
 const CONFIG = { Entrypoint: ['cat'], Cmd: ['/etc/greeting'] }
 const KEK = 'kbs:///acme/image-kek/test'
@@ -24,30 +24,18 @@ const KEK = 'kbs:///acme/image-kek/test'
 const TOP = dirname(dirname(import.meta.dirname))
 let world: World
 let app: string
-let clean: Leavings
-let folders: readonly string[]
 
-before(async () => {
-  world = new World('badinput')
-  folders = [world.state, world.root]
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare('acme')
-  await setUpOwner(world)
-  const files = { '/etc/greeting': 'hello\n' }
-  app = await publish(world, { name: 'acme/app:1', config: CONFIG, files })
-  // makes the folders and logs that stay
-  await world.ok(['run', '--rm', app])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
-})
+ownedWorld(
+  'badinput',
+  async (made) => {
+    world = made
+    const files = { '/etc/greeting': 'hello\n' }
+    app = await publish(world, { name: 'acme/app:1', config: CONFIG, files })
+    // makes the folders and logs that stay
+    await world.ok(['run', '--rm', app])
+  },
+  ({ state, root }) => [state, root],
+)
 
 /**
  * The program inside a mount namespace of its own, after `sh` commands that take something away; with

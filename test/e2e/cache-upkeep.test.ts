@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { publishShell, setUpOwner } from '../support/owner.ts'
 import { sealedFiles } from '../support/sealed-files.ts'
 import { until, World } from '../support/world.ts'
 
@@ -38,11 +38,7 @@ before(async () => {
   await world.prepare()
   await setUpOwner(world)
   const program = async (name: string, line: string, words: string | Uint8Array): Promise<void> => {
-    images[name] = await publish(world, {
-      name: `acme/${name}:1`,
-      config: { Entrypoint: ['sh', '-c', line] },
-      files: { '/opt/words': words },
-    })
+    images[name] = await publishShell(world, name, line, { '/opt/words': words })
   }
   await program('one', 'echo one', 'a')
   await program('two', 'echo two', 'b')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPrivateKey } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { toHex } from '#lib/bytes'
 import {
   type EnclaveManifest,
@@ -12,10 +12,10 @@ import {
   signManifest,
 } from '#lib/manifest'
 import { DEVELOPMENT_KEY } from '../../src/host/bundle/development-key.ts'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publish } from '../support/owner.ts'
 import { refused } from '../support/refused.ts'
-import { type CliResult, World } from '../support/world.ts'
+import type { CliResult, World } from '../support/world.ts'
 
 const CONFIG = { Entrypoint: ['cat'], Cmd: ['/etc/greeting'] }
 const FILES = { '/etc/greeting': 'hello from inside\n' }
@@ -23,31 +23,15 @@ const FILES = { '/etc/greeting': 'hello from inside\n' }
 let world: World
 let app: string
 let quotes: string
-let clean: Leavings
-let folders: readonly string[]
 
-before(async () => {
-  world = new World('quotes')
-  folders = [world.state, join(world.root, 'containers')]
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare('acme')
-  await setUpOwner(world)
+ownedWorld('quotes', async (made) => {
+  world = made
   app = await publish(world, { name: 'acme/app:1', config: CONFIG, files: FILES })
   quotes = world.path('quotes')
   await world.ok(['bundle', 'build', '--out', quotes, ...handover(world.path('sim-root.pem'))])
   await world.ok(['kbs', 'reference', 'set', '--bundle', quotes])
   // makes the folders that stay, and shows that image, policies and default bundle are in order
   assert.equal((await world.ok(['run', '--rm', app])).stdout, 'hello from inside\n')
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 function handover(root: string, number = '1'): string[] {

@@ -3,54 +3,37 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { lockFile } from '#platform/lock'
 import { interpose } from '../support/interposed-spare.ts'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publishShell } from '../support/owner.ts'
 import {
   claimed,
   gone,
   POOL_ON,
   pidOf,
   readySpares,
+  SERVER,
   type Spare,
   type Status,
   statusOf,
   took,
 } from '../support/spares.ts'
-import { until, World } from '../support/world.ts'
+import { until, type World } from '../support/world.ts'
 
 const ON = POOL_ON
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 let server = ''
 let short = ''
 
-before(async () => {
-  world = new World('pool-claim')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
-  const image = (name: string, line: string): Promise<string> =>
-    publish(world, { name: `acme/${name}:1`, config: { Entrypoint: ['sh', '-c', line] } })
-  server = await image('server', 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done')
-  short = await image('short', 'echo done')
-  folders = [world.state, join(world.root, 'containers')]
+ownedWorld('pool-claim', async (made) => {
+  world = made
+  server = await publishShell(world, 'server', SERVER)
+  short = await publishShell(world, 'short', 'echo done')
   // folders and locks that stay
   await world.ok(['run', '--rm', short])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 const status = (): Promise<Status> => statusOf(world)

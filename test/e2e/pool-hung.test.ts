@@ -3,42 +3,33 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { interpose } from '../support/interposed-spare.ts'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publishShell } from '../support/owner.ts'
 import { children, enclaves } from '../support/pod-processes.ts'
 import { isAttached, scratchDevices } from '../support/scratch-devices.ts'
-import { claimed, gone, POOL_ON, pidOf, readySpares, type Spare } from '../support/spares.ts'
-import { until, World } from '../support/world.ts'
+import {
+  claimed,
+  gone,
+  POOL_ON,
+  pidOf,
+  readySpares,
+  SERVER,
+  type Spare,
+} from '../support/spares.ts'
+import { until, type World } from '../support/world.ts'
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 let server = ''
 
-before(async () => {
-  world = new World('pool-hung')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
-  const line = 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done'
-  server = await publish(world, { name: 'acme/up:1', config: { Entrypoint: ['sh', '-c', line] } })
-  folders = [world.state, join(world.root, 'containers')]
+ownedWorld('pool-hung', async (made) => {
+  world = made
+  server = await publishShell(world, 'server', SERVER)
   // folders and locks that stay
   const id = (await world.ok(['run', '-d', server])).stdout.trim()
   await world.ok(['rm', '-f', id])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 async function detached(): Promise<string> {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { test } from 'node:test'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publishShell } from '../support/owner.ts'
 import { scanForMarker } from '../support/plaintext-scanner.ts'
 import { children } from '../support/pod-processes.ts'
 import {
@@ -22,7 +22,7 @@ import {
   type Spare,
   statusOf,
 } from '../support/spares.ts'
-import { type CliOptions, until, World } from '../support/world.ts'
+import { type CliOptions, until, type World } from '../support/world.ts'
 
 const POLICY = 'kbs:///acme/launch-policy/default'
 // The image names the halves; the whole is written by its program alone.
@@ -32,30 +32,13 @@ const WRITE =
   'echo wrote; trap "exit 0" TERM; while :; do sleep 0.1; done'
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 let server = ''
 
-before(async () => {
-  world = new World('pool-scratch')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
-  const config = { Entrypoint: ['sh', '-c', WRITE] }
-  server = await publish(world, { name: 'acme/server:1', config })
-  folders = [world.state, join(world.root, 'containers')]
+ownedWorld('pool-scratch', async (made) => {
+  world = made
+  server = await publishShell(world, 'server', WRITE)
   // folders and locks that stay
   await world.ok(['rm', '-f', await detached([], {})])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 async function detached(

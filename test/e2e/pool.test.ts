@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { test } from 'node:test'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publishShell } from '../support/owner.ts'
 import {
   claimed,
   gone,
@@ -23,44 +23,27 @@ import {
   POOL_ON,
   pidOf,
   readySpares,
+  SERVER,
   type Spare,
   type Status,
   statusOf,
   took,
 } from '../support/spares.ts'
-import { World } from '../support/world.ts'
+import type { World } from '../support/world.ts'
 
 const MIB = 1024 * 1024
 const ON = POOL_ON
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 let server = ''
 let short = ''
 
-before(async () => {
-  world = new World('pool')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
-  const image = (name: string, line: string): Promise<string> =>
-    publish(world, { name: `acme/${name}:1`, config: { Entrypoint: ['sh', '-c', line] } })
-  server = await image('server', 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done')
-  short = await image('short', 'echo done')
-  folders = [world.state, join(world.root, 'containers')]
+ownedWorld('pool', async (made) => {
+  world = made
+  server = await publishShell(world, 'server', SERVER)
+  short = await publishShell(world, 'short', 'echo done')
   // folders and locks that stay
   await world.ok(['run', '--rm', short])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 const status = (): Promise<Status> => statusOf(world)

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { chunkOffset } from '#lib/sealed'
 import { buildBusyboxImage } from '../support/busybox-image.ts'
 import { flipByte } from '../support/files.ts'
 import { type EditableImage, editLayout } from '../support/layout-edit.ts'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publish } from '../support/owner.ts'
 import { asked, auditLength, explained, refused } from '../support/refused.ts'
 import { registryBlobs } from '../support/registry-blobs.ts'
 import { sealedFiles } from '../support/sealed-files.ts'
-import { until, World } from '../support/world.ts'
+import { until, type World } from '../support/world.ts'
 
 const KEK = 'kbs:///acme/image-kek/test'
 const CONFIG = { Entrypoint: ['cat'], Cmd: ['/etc/greeting'] }
@@ -20,28 +20,12 @@ const FILES = { '/etc/greeting': 'hello from inside\n' }
 
 let world: World
 let app: string
-let clean: Leavings
-let folders: readonly string[]
 
-before(async () => {
-  world = new World('refusals')
-  folders = [world.state, join(world.root, 'containers')]
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare('acme')
-  await setUpOwner(world)
+ownedWorld('refusals', async (made) => {
+  world = made
   app = await publish(world, { name: 'acme/app:1', config: CONFIG, files: FILES })
   // makes the folders that stay
   await world.ok(['run', '--rm', app])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 function run(...args: string[]): ReturnType<World['cli']> {

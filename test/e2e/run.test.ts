@@ -14,26 +14,20 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { test } from 'node:test'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publish } from '../support/owner.ts'
 import { podProcesses } from '../support/pod-processes.ts'
-import { type CliResult, until, World } from '../support/world.ts'
+import { type CliResult, until, type World } from '../support/world.ts'
 
 const TRAP = 'trap "echo got TERM; exit 7" TERM; trap "echo got HUP" HUP; trap "exit 5" INT;'
 const LOOP = 'echo running; while :; do sleep 0.1; done'
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 const images: Record<string, string> = {}
 
-before(async () => {
-  world = new World('run')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
+ownedWorld('run', async (made) => {
+  world = made
   const program = async (name: string, ...args: string[]): Promise<void> => {
     const config = { Entrypoint: args, ...(name === 'int' ? { StopSignal: 'SIGINT' } : {}) }
     images[name] = await publish(world, { name: `acme/${name}:1`, config })
@@ -51,18 +45,8 @@ before(async () => {
     '-c',
     'yes 0123456789012345678901234567890123456789 | dd bs=41 count=20000',
   )
-  folders = [world.state, join(world.root, 'containers')]
   // folders and locks that stay
   await world.cli(['run', '--rm', image('three')])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 function image(name: string): string {

@@ -3,14 +3,14 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
-import { type Leavings, leavings, leftAfter } from '../support/leavings.ts'
-import { publish, setUpOwner } from '../support/owner.ts'
+import { ownedWorld } from '../support/owned-world.ts'
+import { publishShell } from '../support/owner.ts'
 import { scanForMarker } from '../support/plaintext-scanner.ts'
 import { podProcesses } from '../support/pod-processes.ts'
 import { scratchDevices, scratchFiles } from '../support/scratch-devices.ts'
-import { until, World } from '../support/world.ts'
+import { until, type World } from '../support/world.ts'
 
 const POLICY = 'kbs:///acme/launch-policy/default'
 // The image names the halves; the whole is written by its program alone.
@@ -22,32 +22,14 @@ const FILL =
   'mkdir -p /big; dd if=/dev/zero of=/big/x bs=1M count=100 2>/dev/null; echo "dd $?"; grep -c " / overlay " /proc/mounts'
 
 let world: World
-let folders: readonly string[]
-let clean: Leavings
 let writer: string
 let filler: string
 
-before(async () => {
-  world = new World('scratch')
-  await world.startRegistry()
-  await world.startBroker()
-  await world.prepare()
-  await setUpOwner(world)
-  const program = (name: string, script: string): Promise<string> =>
-    publish(world, { name: `acme/${name}:1`, config: { Entrypoint: ['sh', '-c', script] } })
-  writer = await program('writer', `mkdir -p /var/log; ${WRITE}`)
-  filler = await program('filler', FILL)
-  folders = [world.state, join(world.root, 'containers')]
+ownedWorld('scratch', async (made) => {
+  world = made
+  writer = await publishShell(world, 'writer', `mkdir -p /var/log; ${WRITE}`)
+  filler = await publishShell(world, 'filler', FILL)
   await world.ok(['run', '--rm', filler])
-})
-after(async () => {
-  await world[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  clean = leavings(folders)
-})
-afterEach(async () => {
-  assert.deepEqual(await leftAfter(clean, folders), [])
 })
 
 interface Inspected {

@@ -60,3 +60,16 @@ export async function publish(world: World, options: PublishOptions): Promise<st
   }
   return reference
 }
+
+/** Publishes an image of busybox, encrypted and signed, whose program is this shell line; `edit` may change its layout. */
+export async function publishShell(
+  world: World,
+  name: string,
+  line: string,
+  files: Readonly<Record<string, string | Uint8Array>> = {},
+  edit?: (layout: string) => Promise<void>,
+): Promise<string> {
+  const config = { Entrypoint: ['sh', '-c', line] }
+  const more = edit === undefined ? {} : { edit }
+  return await publish(world, { name: `acme/${name}:1`, config, files, ...more })
+}

@@ -38,6 +38,9 @@ export const POOL_ON: CliOptions & { readonly env: Readonly<Record<string, strin
   env: { ENCLAVE_CC_POOL_SIZE: '1' },
 }
 
+/** A program that says that it is up, and ends when it is told to. */
+export const SERVER = 'trap "exit 0" TERM; echo up; while :; do sleep 0.1; done'
+
 /** What `status` shows. */
 export async function statusOf(world: World): Promise<Status> {
   return (await world.ok(['status', '--json'], POOL_ON)).json<Status>()
