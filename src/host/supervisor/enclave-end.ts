@@ -4,6 +4,7 @@ import type { AgentClient, InitClient } from '#protocol/agent'
 import type { EnclaveProcess } from '../launcher/enclave-process.ts'
 import { type ContainerEnd, endOf } from './enclave-answers.ts'
 import type { Enclave } from './pod.ts'
+import { within } from './within.ts'
 
 const REPORT_MS = 10_000
 /** For an init that has a container's filesystems to take down. */
@@ -37,11 +38,8 @@ export async function endInit(
   },
   patience: number = SHUTDOWN_MS,
 ): Promise<void> {
-  const late = Promise.withResolvers<void>()
-  const timer = setTimeout(late.resolve, patience)
   init.calls.shutdown({}, { timeoutMs: patience }).catch(() => {})
-  await Promise.race([init.process.ended, late.promise])
-  clearTimeout(timer)
+  await within(init.process.ended, patience)
   await init.process.kill()
 }
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Pipe } from '#platform/pipe'
+import { within } from './within.ts'
 
 /**
  * Reads what comes out of a pipe. Its end is not ours to have: whoever opened the writing end by its place
@@ -23,12 +24,9 @@ export class PipeDrain {
    * what a dead writer left is long read. The pipe is closed then. Throws what `onData` threw. May be called again.
    */
   async end(patience: number): Promise<void> {
-    const late = Promise.withResolvers<void>()
-    const timer = setTimeout(late.resolve, patience)
     try {
-      await Promise.race([this.#drained, late.promise])
+      await within(this.#drained, patience)
     } finally {
-      clearTimeout(timer)
       this.#read.destroy()
     }
   }

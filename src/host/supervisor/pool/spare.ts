@@ -16,6 +16,7 @@ import { LaunchedPod } from '../launched-pod.ts'
 import { processStart } from '../process-start.ts'
 import type { WorkFolder } from '../store.ts'
 import { TimeLimit } from '../time-limit.ts'
+import { within } from '../within.ts'
 import { GO_MS } from './claim-limits.ts'
 import { END_SPARE } from './end-spares.ts'
 import { removeOrphan } from './orphan.ts'
@@ -131,16 +132,10 @@ async function firstOrder(
   channel: JobChannel,
   lost: Promise<unknown>,
 ): Promise<'go' | 'lost' | undefined> {
-  const late = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => late.resolve(undefined), GO_MS)
-  try {
-    const said = channel
-      .next()
-      .then((order) => ((order as { op?: unknown } | undefined)?.op === 'go' ? 'go' : undefined))
-    return await Promise.race([said, lost.then(() => 'lost' as const), late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
+  const said = channel
+    .next()
+    .then((order) => ((order as { op?: unknown } | undefined)?.op === 'go' ? 'go' : undefined))
+  return await within(Promise.race([said, lost.then(() => 'lost' as const)]), GO_MS)
 }
 
 function notReady(): CodedError {
