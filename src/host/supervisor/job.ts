@@ -32,7 +32,7 @@ export interface RunJob extends JobBase {
   }
   readonly record: ContainerRecord
   /** Bytes of the encrypted scratch that its launch most likely wants; undefined: none. */
-  readonly scratch?: number
+  readonly scratch?: number | undefined
   /** `HostRequest` of the agent protocol. */
   readonly request: Readonly<Record<string, unknown>>
   /** Remove the container's record when it ends. */
@@ -58,7 +58,7 @@ export interface SpareJob extends JobBase {
   readonly id: string
   readonly key: string
   /** As in the jobs of its key: it is made while the spare waits. */
-  readonly scratch?: number
+  readonly scratch?: number | undefined
   /** Milliseconds that it outlives the last container of its key. */
   readonly linger: number
 }

@@ -82,8 +82,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
     needCgroups()
     banner(context)
     const detach = input.flag('detach')
-    const size = expectedScratch(request)
-    const scratch = size === undefined ? {} : { scratch: size }
+    const scratch = expectedScratch(request)
     const key = keyOf(context, inputs, scratch)
     using spare =
       key === undefined ? undefined : await findSpare(context.places.state, key, context.signal)
@@ -95,7 +94,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
         ...inputs.base,
         explain: input.flag('explain'),
         pool: { ...context.pool, ...(key === undefined ? {} : { key }) },
-        ...scratch,
+        scratch,
         request,
         remove: input.flag('rm'),
         attach: !detach,
@@ -137,7 +136,7 @@ async function runImage(context: CommandContext, input: CommandInput): Promise<O
 function keyOf(
   { pool, program }: CommandContext,
   { base }: JobInputs,
-  scratch: Pick<RunJob, 'scratch'>,
+  scratch: number | undefined,
 ): string | undefined {
   if (pool.size === 0) return undefined
   const { root, bundle } = base
@@ -146,7 +145,7 @@ function keyOf(
     bundle,
     initData: fromBase64(base.initData, 'init-data'),
     keepsLayers: base.cacheMaxSize > 0,
-    ...scratch,
+    scratch,
     program: join(program.dist, 'supervisor.cjs'),
     mounts: readlinkSync('/proc/self/ns/mnt'),
   })

@@ -96,8 +96,8 @@ export class PoolKeeper {
     if (!isWanted(job, pool.key, mounts)) return
     const id = randomBytes(4).toString('hex')
     using lock = folder.reserve(id)
-    const { root, state, cacheMaxSize, bundleRoot, bundleDir, bundle, initData, initDataFile } = job
-    const scratch = job.scratch === undefined ? {} : { scratch: job.scratch }
+    const { root, state, cacheMaxSize, bundleRoot, bundleDir, bundle } = job
+    const { initData, initDataFile, scratch } = job
     const inputs = {
       root,
       state,
@@ -107,9 +107,10 @@ export class PoolKeeper {
       bundle,
       initData,
       initDataFile,
+      scratch,
     }
     const { key, linger } = pool
-    const spare = { kind: 'spare', ...inputs, ...scratch, id, key, linger } as const
+    const spare = { kind: 'spare', ...inputs, id, key, linger } as const
     startSpare(this.#host, lock, spare, () => this.#failed())
   }
 }

@@ -17,7 +17,7 @@ export interface PodInputs {
   /** Whether the layers that the node keeps are among its mounts. */
   readonly keepsLayers: boolean
   /** Bytes of the encrypted scratch that init makes ahead; undefined: none. */
-  readonly scratch?: number
+  readonly scratch?: number | undefined
   /** File of the supervisor program. */
   readonly program: string
   /** Name of the mount namespace that commands run in, as `/proc/PID/ns/mnt` has it. */
@@ -75,16 +75,15 @@ export function isWanted(
   mounts: string,
 ): boolean {
   const [, program = ''] = process.argv
-  const { root, bundle } = job
+  const { root, bundle, scratch } = job
   const keepsLayers = job.cacheMaxSize > 0
-  const scratch = job.scratch === undefined ? {} : { scratch: job.scratch }
   const initData = fromBase64(job.initData, 'init-data')
   try {
     if (!readFileSync(job.initDataFile).equals(initData)) return false
   } catch {
     return false
   }
-  return poolKey({ root, bundle, initData, keepsLayers, ...scratch, program, mounts }) === key
+  return poolKey({ root, bundle, initData, keepsLayers, scratch, program, mounts }) === key
 }
 
 function issues(platform: string): string {
