@@ -1,3 +1,5 @@
+import { TokenBucket } from './token-bucket.ts'
+
 const BURST = 1024
 const EVERY_MS = 5000
 
@@ -7,22 +9,15 @@ const EVERY_MS = 5000
  * limit a stranger could fill the disk of the broker, which then could release nothing any more.
  */
 export class RefusalBudget {
-  #left = BURST
-  #since: number | undefined
+  // In milliseconds, of which each refusal costs as many as it takes to earn one.
+  readonly #bucket = new TokenBucket(BURST * EVERY_MS, 1)
   #omitted = 0
 
   /** True if a refusal at `now` (milliseconds since 1970) may be recorded; else it is counted. */
   take(now: number): boolean {
-    const since = this.#since ?? now
-    const earned = Math.max(0, Math.floor((now - since) / EVERY_MS))
-    this.#left = Math.min(BURST, this.#left + earned)
-    this.#since = this.#left === BURST || now < since ? now : since + earned * EVERY_MS
-    if (this.#left === 0) {
-      this.#omitted++
-      return false
-    }
-    this.#left--
-    return true
+    if (this.#bucket.take(EVERY_MS, now)) return true
+    this.#omitted++
+    return false
   }
 
   /** Refusals that were not recorded since this was asked last. */
