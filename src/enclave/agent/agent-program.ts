@@ -9,6 +9,7 @@ import { handlersOf, register, serveTtrpc } from '#lib/ttrpc'
 import { createHttpTransport, isPublicAddress } from '#platform/http'
 import { closeInherited, forbidDumps, keepFromChildren } from '#platform/process'
 import { agentService, toStatus } from '#protocol/agent'
+import { laterAfter } from '../later.ts'
 import { openSimTee } from '../tee/index.ts'
 import { type AgentEnvironment, createAgent } from './agent.ts'
 import type { RegistryNetwork } from './image/image-source.ts'
@@ -54,17 +55,10 @@ export async function agentProgram(options: AgentProgramOptions): Promise<void> 
     process.on(signal, () => control.destroy())
   }
   const tee = openSimTee(new Socket({ fd: DEVICE, readable: true, writable: true }))
-  const later = (work: (signal: AbortSignal) => Promise<void>): { cancel(): void } => {
-    const abort = new AbortController()
-    const timer = setTimeout(() => void work(abort.signal).catch(fatal), IDLE_MS)
-    return {
-      cancel: () => {
-        clearTimeout(timer)
-        abort.abort()
-      },
-    }
-  }
-  const agent = createAgent({ ...environmentOf(options, tee), later })
+  const agent = createAgent({
+    ...environmentOf(options, tee),
+    later: laterAfter(IDLE_MS, fatal),
+  })
   const timer = setInterval(() => void agent.tick().catch(fatal), TICK_MS)
   await serveTtrpc(control, {
     handlers: handlersOf(register(agentService, agent.handlers)),

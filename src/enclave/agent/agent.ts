@@ -20,6 +20,7 @@ import type {
 } from '#protocol/agent'
 import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
+import type { Later } from '../later.ts'
 import { AgentError } from './agent-error.ts'
 import { type Broker, createBroker } from './broker/broker.ts'
 import { type Configuration, checkConfiguration } from './configuration.ts'
@@ -44,8 +45,8 @@ export interface AgentEnvironment {
   readonly platform: Platform
   /** Milliseconds, only ever forward. */
   readonly progress: () => number
-  /** Does work that can wait, once nothing happens for a moment, unless it is called off before. */
-  readonly later?: (work: (signal: AbortSignal) => Promise<void>) => { cancel(): void }
+  /** Absent: nothing is done ahead. */
+  readonly later?: Later
   /** One line for the host's log of this enclave: a code and what it is about. */
   readonly log: (line: Readonly<Record<string, string>>) => void
 }
@@ -89,7 +90,7 @@ class AgentProgram implements Agent {
   #state: { readonly at: 'new' | 'configuring' | 'failed' } | Ready = { at: 'new' }
   #work: Work = 'idle'
   #reports = 0
-  #rehearsal: { cancel(): void } | undefined
+  #rehearsal: ReturnType<Later> | undefined
 
   constructor(environment: AgentEnvironment) {
     this.#environment = environment

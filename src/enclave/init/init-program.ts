@@ -10,6 +10,7 @@ import {
   keepFromChildren,
   Reaper,
 } from '#platform/process'
+import { laterAfter } from '../later.ts'
 import { openSimTee } from '../tee/index.ts'
 import { runInit } from './run-init.ts'
 import { ServePool } from './serve-pool.ts'
@@ -89,13 +90,9 @@ export async function initProgram(options: InitProgramOptions): Promise<void> {
     process.on(signal, () => control.destroy())
   }
   const tee = openSimTee(new Socket({ fd: DEVICE, readable: true, writable: true }))
-  const later = (work: () => Promise<void>): { cancel(): void } => {
-    const timer = setTimeout(() => void work(), IDLE_MS)
-    return { cancel: () => clearTimeout(timer) }
-  }
   await runInit({
     ...places,
-    later,
+    later: laterAfter(IDLE_MS, die),
     control,
     tee,
     pool,

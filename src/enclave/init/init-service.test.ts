@@ -34,7 +34,7 @@ function newInit() {
     tee: localPlatform(new Uint8Array(16)).tee({ mrEnclave: sha256(manifest), configId }),
     quoteProgram: '/nonexistent',
     later: (work) => {
-      later.work = work
+      later.work = () => work(new AbortController().signal)
       return {
         cancel: () => {
           later.cancelled = true

@@ -12,6 +12,7 @@ import type { InitHandlers } from '#protocol/agent'
 import { EnclaveClock } from '../handover/enclave-clock.ts'
 import { evidenceForm } from '../handover/evidence-form.ts'
 import { rehearseHandover } from '../handover/rehearsal.ts'
+import type { Later } from '../later.ts'
 import type { Container, ContainerOptions } from './container.ts'
 import { startContainer } from './container.ts'
 import { checkOwnIdentity } from './identity.ts'
@@ -25,8 +26,8 @@ export interface InitServiceOptions
   readonly tee: Tee
   /** Path of the program for a handover with quotes. */
   readonly quoteProgram: string
-  /** Does work that can wait, once nothing has been asked for a while, unless it is called off before. */
-  readonly later?: (work: () => Promise<void>) => { cancel(): void }
+  /** Absent: nothing is done ahead. */
+  readonly later?: Later
 }
 
 /** The init enclave's calls, and its end. */
@@ -76,7 +77,7 @@ export function createInitService(options: InitServiceOptions): InitService {
     }
   }
 
-  let rehearsal: { cancel(): void } | undefined
+  let rehearsal: ReturnType<Later> | undefined
   let container: Container | undefined
   let initiator: Initiator | undefined
 

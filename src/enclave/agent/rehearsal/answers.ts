@@ -1,3 +1,4 @@
+import { toBase64Url, utf8 } from '#lib/bytes'
 import type { SessionKey } from '../broker/session-key.ts'
 
 const NOTHING = 'A'.repeat(16)
@@ -7,7 +8,7 @@ export async function openNothing(key: Pick<SessionKey, 'teeKey' | 'open'>): Pro
   const { kty, crv, x, y } = key.teeKey
   const header = { alg: 'ECDH-ES+A256KW', enc: 'A256GCM', epk: { kty, crv, x, y } }
   const answer = {
-    protected: Buffer.from(JSON.stringify(header)).toString('base64url'),
+    protected: toBase64Url(utf8(JSON.stringify(header))),
     encrypted_key: 'A'.repeat(54),
     iv: NOTHING,
     ciphertext: NOTHING,

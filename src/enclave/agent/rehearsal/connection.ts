@@ -3,12 +3,12 @@ import { type Duplex, duplexPair } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { derBits, derInteger, derOid, derSequence, derTime } from '#lib/asn1'
 import { toBase64, utf8 } from '#lib/bytes'
-import { encodePem } from '#lib/x509'
+import { ECDSA_WITH_SHA256, encodePem } from '#lib/x509'
 import { createHttpTransport } from '#platform/http'
 import { exchange } from '../broker/exchange.ts'
 
 const ANSWER = utf8('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}')
-const ECDSA_WITH_SHA256 = derSequence(derOid('1.2.840.10045.4.3.2'))
+const ALGORITHM = derSequence(derOid(ECDSA_WITH_SHA256))
 
 /**
  * Two requests over TLS to a server in this process, by the client that brokers are asked with: the server
@@ -46,6 +46,6 @@ function answer(stream: Duplex, secure: { readonly key: string; readonly cert: s
 function selfSigned(spki: Uint8Array, key: KeyObject): Uint8Array {
   const name = derSequence()
   const validity = derSequence(derTime(0), derTime(0))
-  const tbs = derSequence(derInteger(1), ECDSA_WITH_SHA256, name, validity, name, spki)
-  return derSequence(tbs, ECDSA_WITH_SHA256, derBits(sign('sha256', tbs, key)))
+  const tbs = derSequence(derInteger(1), ALGORITHM, name, validity, name, spki)
+  return derSequence(tbs, ALGORITHM, derBits(sign('sha256', tbs, key)))
 }

@@ -33,14 +33,10 @@ export function rehearsalImage(architecture: string): RehearsalImage {
     stored.set(digest, { mediaType, bytes })
     return { digest, size: bytes.length }
   }
-  const manifest = (config: object, layers: readonly object[], tag: (digest: string) => string) => {
-    const mediaType = MEDIA_TYPES.ociManifest
-    const type = { mediaType: MEDIA_TYPES.ociConfig }
+  const manifest = (config: object, layers: readonly object[]): string => {
+    const [mediaType, type] = [MEDIA_TYPES.ociManifest, { mediaType: MEDIA_TYPES.ociConfig }]
     const parts = { config: { ...type, ...store(type.mediaType, config) }, layers }
-    const { digest } = store(mediaType, { schemaVersion: 2, mediaType, ...parts })
-    const found = stored.get(digest)
-    if (found !== undefined) stored.set(tag(digest), found)
-    return digest
+    return store(mediaType, { schemaVersion: 2, mediaType, ...parts }).digest
   }
   const config = {
     os: 'linux',
@@ -48,7 +44,7 @@ export function rehearsalImage(architecture: string): RehearsalImage {
     config: { Cmd: ['/nothing'] },
     rootfs: { type: 'layers', diff_ids: [LAYER.digest] },
   }
-  const digest = manifest(config, [LAYER], () => TAG)
+  const digest = manifest(config, [LAYER])
   const payload = {
     critical: {
       identity: { 'docker-reference': `${HOST}/${REPOSITORY}` },
@@ -64,11 +60,18 @@ export function rehearsalImage(architecture: string): RehearsalImage {
     ...store(PAYLOAD_MEDIA_TYPE, payload),
     annotations: { [SIGNATURE_ANNOTATION]: signature },
   }
-  manifest({ rootfs: { type: 'layers', diff_ids: [] } }, [signed], () => signatureTag(digest))
+  const signatures = manifest({ rootfs: { type: 'layers', diff_ids: [] } }, [signed])
+  const tags: Readonly<Record<string, string>> = {
+    [TAG]: digest,
+    [signatureTag(digest)]: signatures,
+  }
   const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string
   return {
     reference: { host: HOST, repository: REPOSITORY, tag: TAG },
-    registry: async ({ url }) => answer(stored.get(url.pathname.split('/').at(-1) ?? '')),
+    registry: async ({ url }) => {
+      const name = url.pathname.split('/').at(-1) ?? ''
+      return answer(stored.get(tags[name] ?? name))
+    },
     policy: utf8(
       JSON.stringify({ default: [{ type: 'sigstoreSigned', keyData: toBase64(utf8(pem)) }] }),
     ),
