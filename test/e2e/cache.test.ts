@@ -241,7 +241,9 @@ test('a damaged scratch ends the container, and its layers are offered again', a
     assert.ok(blocks > 0)
     truncateSync(file, 0)
     writeFileSync('/proc/sys/vm/drop_caches', '3')
-    await world.ok(['kill', '-s', 'USR1', 'writer'])
+    const read = await world.cli(['kill', '-s', 'USR1', 'writer'])
+    // its filesystem may have read something of it by itself before
+    if (read.code !== 0) assert.match(read.stderr, /\[CONTAINER_NOT_RUNNING\]/)
     assert.equal((await world.cli(['wait', 'writer'])).stdout.trim(), '137')
     const [ended] = (await world.ok(['inspect', 'writer'])).json<Record<string, unknown>[]>()
     assert.equal(ended?.code, 'ROOTFS_TAMPERED')
